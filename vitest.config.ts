@@ -1,0 +1,38 @@
+import { defaultServerConditions } from "vite";
+import { defineConfig } from "vitest/config";
+
+const full = ["test/e2e/**/*.test.ts", "**/*.e2e.test.ts"];
+const ignored = ["**/node_modules/**", "**/dist/**", ".data/**"];
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["source", ...defaultServerConditions] } },
+  test: {
+    pool: "forks",
+    execArgv: ["--conditions=source"],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    projects: [
+      {
+        // Within one process tree, on any machine with Node.
+        extends: true,
+        test: {
+          name: "fast",
+          include: ["test/**/*.test.ts", "client/test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: [...ignored, ...full],
+        },
+      },
+      {
+        // Starts, kills and restarts whole services: one file at a time, so that they don't starve each other.
+        extends: true,
+        test: {
+          name: "full",
+          include: full,
+          exclude: ignored,
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
