@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { startControl } from "./control.ts";
+import { help, parseOptions, UsageError, type Options } from "./options.ts";
+import { startSmsc } from "./smsc.ts";
+
+async function run(options: Options): Promise<void> {
+  const log = options.quiet ? () => {} : (line: string) => console.log(line);
+  const { ports, host, accounts, timers } = options;
+  const smsc = await startSmsc({ ports, host, accounts, timers, log });
+  try {
+    const control = options.controlPort === undefined ? undefined : await startControl(smsc, options.controlPort);
+    if (control) log(`see who is bound: curl http://127.0.0.1:${control.port}/state`);
+    if (accounts.length === 0) log("no accounts yet, so every bind is refused: see --account in --help");
+    await signalled();
+    await control?.close();
+  } finally {
+    await smsc.close();
+  }
+}
+
+/** A second signal ends the process at once, as the first one's handler is gone by then. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = () => {
+      process.off("SIGTERM", stop).off("SIGINT", stop);
+      resolve();
+    };
+    process.on("SIGTERM", stop).on("SIGINT", stop);
+  });
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2), (path) => readFileSync(path, "utf8"));
+  if (options.help) console.log(help);
+  else await run(options);
+} catch (error) {
+  if (error instanceof UsageError) console.error(`simulator: ${error.message}`);
+  else if (isTaken(error))
+    console.error(`simulator: port ${error.port} is in use by another process; choose another --port`);
+  else throw error;
+  process.exitCode = 1;
+}
+
+function isTaken(error: unknown): error is Error & { port: number } {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE" && "port" in error;
+}
