@@ -2,6 +2,7 @@
 // the latter. It covers what such files use, and throws on the rest instead of leaving it out.
 import { isFieldSet } from "@bufbuild/protobuf";
 import {
+  Edition,
   FieldDescriptorProtoSchema,
   FieldDescriptorProto_Label as Label,
   FieldDescriptorProto_Type as Type,
@@ -13,15 +14,16 @@ import {
  * @typedef {import("@bufbuild/protobuf").DescEnum} DescEnum
  * @typedef {import("@bufbuild/protobuf").DescField} DescField
  * @typedef {import("@bufbuild/protobuf").DescExtension} DescExtension
+ * @typedef {(field: DescField | DescExtension) => string[]} CustomOptions
  */
 
 /**
  * @param {DescFile} file
- * @param {(field: DescField | DescExtension) => string[]} customOptions what to print for a field's custom options
+ * @param {CustomOptions} customOptions what to print for a field's custom options
  * @returns {string} the file's source, without comments
  */
 export function printProto(file, customOptions) {
-  if (file.edition !== 998) throw new Error(`${file.name}: only proto2 is supported`);
+  if (file.edition !== Edition.EDITION_PROTO2) throw new Error(`${file.name}: only proto2 is supported`);
   if (file.services.length > 0) throw new Error(`${file.name}: services are not supported`);
   return [
     'syntax = "proto2";',
@@ -37,7 +39,7 @@ export function printProto(file, customOptions) {
 
 /**
  * @param {DescMessage} message
- * @param {(field: DescField) => string[]} customOptions
+ * @param {CustomOptions} customOptions
  * @returns {string[]}
  */
 function messageLines(message, customOptions) {
@@ -75,7 +77,7 @@ function enumLines(desc) {
 
 /**
  * @param {DescExtension} extension
- * @param {(field: DescExtension) => string[]} customOptions
+ * @param {CustomOptions} customOptions
  * @returns {string[]}
  */
 function extensionLines(extension, customOptions) {
@@ -83,10 +85,9 @@ function extensionLines(extension, customOptions) {
 }
 
 /**
- * @template {DescField | DescExtension} T
  * @param {string} prefix the label and a space, or nothing inside a oneof
- * @param {T} field
- * @param {(field: T) => string[]} customOptions
+ * @param {DescField | DescExtension} field
+ * @param {CustomOptions} customOptions
  */
 function fieldLine(prefix, field, customOptions) {
   const { proto } = field;

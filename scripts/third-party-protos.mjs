@@ -3,7 +3,10 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { getOption, hasOption } from "@bufbuild/protobuf";
-import { file_buf_validate_validate as validate, predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  file_buf_validate_validate as validate,
+  predefined,
+} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { printProto } from "./print-proto.mjs";
 
 const target = join(import.meta.dirname, "../third_party/proto");
@@ -30,6 +33,7 @@ writeFileSync(join(target, "buf/validate/validate.proto"), validateProto());
 
 /** Protovalidate's own rules, among them the CEL of its standard rules, which validators in other languages read. */
 function validateProto() {
+  /** @type {{ version: string }} */
   const { version } = JSON.parse(readFileSync(join(modules, "@bufbuild/protovalidate/package.json"), "utf8"));
   const source = printProto(validate, (field) =>
     hasOption(field, predefined)
