@@ -51,7 +51,8 @@ export class Accounts<Holder> {
    */
   set(systemId: string, change: AccountChange): "added" | "changed" {
     const entry = this.#entries.get(systemId);
-    const account = checkedAccount({ ...entry?.account, ...change, systemId });
+    const account = checkedAccount({ ...entry?.account, systemId, ...change });
+    if (account.systemId !== systemId) throw new InvalidAccountError("the systemId of an account cannot change");
     if (entry) {
       entry.account = account;
       return "changed";

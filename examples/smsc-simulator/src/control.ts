@@ -28,8 +28,8 @@ export async function startControl(smsc: Smsc, port: number): Promise<Control> {
       (error: unknown) => {
         if (error instanceof ControlError) return reply(response, error.status, { error: error.message });
         if (error instanceof InvalidAccountError) return reply(response, 400, { error: error.message });
-        // The caller went away in the middle of its request: nobody is left to tell.
-        response.destroy();
+        // The caller went away in the middle of its request: nobody is left to tell. Anything else is a bug.
+        if (request.complete) throw error;
       },
     );
   });

@@ -37,8 +37,15 @@ try {
   if (error instanceof UsageError) console.error(`simulator: ${error.message}`);
   else if (isTaken(error))
     console.error(`simulator: port ${error.port} is in use by another process; choose another --port`);
+  else if (cannotListen(error)) console.error(`simulator: ${error.message}`);
   else throw error;
   process.exitCode = 1;
+}
+
+function cannotListen(error: unknown): error is Error {
+  return (
+    error instanceof Error && "syscall" in error && (error.syscall === "listen" || error.syscall === "getaddrinfo")
+  );
 }
 
 function isTaken(error: unknown): error is Error & { port: number } {

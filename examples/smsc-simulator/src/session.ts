@@ -158,6 +158,10 @@ export class SmscSession {
       this.#context.emit({ kind: "message-refused" });
       return this.#respond(pdu, { command_status: Status.ESME_RINVBNDSTS });
     }
+    if (pdu.short_message === undefined) {
+      this.#context.emit({ kind: "message-refused" });
+      return this.#respond(pdu, { command_status: Status.ESME_RINVCMDLEN });
+    }
     this.#context.emit({ kind: "message-received" });
     this.#respond(pdu, { message_id: this.#context.nextMessageId() });
   }

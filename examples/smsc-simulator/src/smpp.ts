@@ -8,7 +8,6 @@ import type { Socket } from "node:net";
 interface SmppLibrary {
   readonly PDU: PduConstructor;
   readonly connect: (options: { host: string; port: number }, connected?: () => void) => ClientSession;
-  readonly errors: { readonly [name: string]: number };
 }
 
 interface PduConstructor {
@@ -39,14 +38,13 @@ export interface PduFields {
   message_id?: string;
   source_addr?: string;
   destination_addr?: string;
-  short_message?: string;
+  short_message?: unknown;
 }
 
 /** The library's client side; the tests bind with it. */
 export interface ClientSession {
   readonly socket: Socket;
   send(pdu: Pdu, answered?: (response: Pdu) => void): boolean;
-  close(closed?: () => void): void;
   on(event: "error", listener: (error: Error) => void): this;
   on(event: "close", listener: () => void): this;
   on(event: "pdu", listener: (pdu: Pdu) => void): this;

@@ -13,7 +13,7 @@ export interface Totals {
   /** TCP connections that ended, bound or not. */
   closes: number;
   messagesReceived: number;
-  /** submit_sm refused because the session may not transmit. */
+  /** submit_sm refused because the session may not transmit or the PDU is cut short. */
   messagesRefused: number;
 }
 
