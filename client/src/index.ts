@@ -1,0 +1,1 @@
+export { decodeToken, encodeToken, type Position } from "./token.ts";

@@ -1,0 +1,91 @@
+import { create, getOption, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "@operator-management/contract/google/rpc/error_details_pb.js";
+import { code as codeOption } from "@operator-management/contract/ops/v1/annotations_pb.js";
+import { ErrorReason, ErrorReasonSchema } from "@operator-management/contract/ops/v1/common_pb.js";
+
+/** The `domain` of every ErrorInfo this service sends (AIP-193). */
+export const ERROR_DOMAIN = "ops.v1";
+
+/** One field that breaks a rule. `field` is its path as an update mask writes it; `description` says what to do, and never quotes a secret. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** What an error says besides its reason. Whatever varies in `text` belongs in `metadata` too, for programs. */
+export interface OpsErrorOptions {
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly violations?: readonly FieldViolation[];
+  readonly preconditions?: readonly { type: string; subject: string; description: string }[];
+  readonly resource?: { readonly type: string; readonly name: string };
+  /** When to try again, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** For the log only: Connect never sends it. */
+  readonly cause?: unknown;
+}
+
+/** The typed error of a failed call: status code from the contract's `(ops.v1.code)`, exactly one ErrorInfo, and details where they apply. */
+export function opsError(reason: ErrorReason, text: string, options: OpsErrorOptions = {}): ConnectError {
+  const error = new ConnectError(text, codeOf(reason), undefined, undefined, options.cause);
+  const add = <D extends DescMessage>(desc: D, value: MessageInitShape<D>): void => {
+    error.details.push({ desc, value: create(desc, value) as never });
+  };
+  add(ErrorInfoSchema, {
+    reason: reasonName(reason),
+    domain: ERROR_DOMAIN,
+    metadata: { ...options.metadata },
+  });
+  if (options.violations !== undefined && options.violations.length > 0) {
+    add(BadRequestSchema, { fieldViolations: options.violations.map((violation) => ({ ...violation })) });
+  }
+  if (options.preconditions !== undefined) {
+    add(PreconditionFailureSchema, { violations: options.preconditions.map((violation) => ({ ...violation })) });
+  }
+  if (options.resource !== undefined) {
+    add(ResourceInfoSchema, { resourceType: options.resource.type, resourceName: options.resource.name });
+  }
+  if (options.retryAfterMs !== undefined) {
+    add(RetryInfoSchema, { retryDelay: durationFromMs(options.retryAfterMs) });
+  }
+  return error;
+}
+
+/** FIELD_INVALID for one or more fields; the text names the first, the details all of them. */
+export function fieldInvalid(violations: readonly FieldViolation[]): ConnectError {
+  const [first] = violations;
+  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
+  const text = first === undefined ? "the request is invalid" : `${first.field}: ${first.description}${more}`;
+  return opsError(ErrorReason.FIELD_INVALID, text, { violations, metadata: { field: first?.field ?? "" } });
+}
+
+/** A reason's name as ErrorInfo carries it: the enum value's name without its prefix, e.g. `ETAG_MISMATCH`. */
+export function reasonName(reason: ErrorReason): string {
+  return reasonDescriptor(reason).name.replace(/^ERROR_REASON_/, "");
+}
+
+/** The reason that an error of ours carries; undefined for any other error. */
+export function reasonOf(error: unknown): ErrorReason | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  const [info] = error.findDetails(ErrorInfoSchema);
+  if (info === undefined || info.domain !== ERROR_DOMAIN) return undefined;
+  return ErrorReasonSchema.values.find((value) => value.name === `ERROR_REASON_${info.reason}`)?.number;
+}
+
+function codeOf(reason: ErrorReason): Code {
+  // google.rpc.Code and Connect's Code have the same numbers.
+  return getOption(reasonDescriptor(reason), codeOption) as number as Code;
+}
+
+function reasonDescriptor(reason: ErrorReason): (typeof ErrorReasonSchema.values)[number] {
+  const value = ErrorReasonSchema.value[reason];
+  if (value === undefined) throw new Error(`unknown error reason ${String(reason)}`);
+  return value;
+}
