@@ -31,18 +31,18 @@ for (const [path, source] of Object.entries(copies)) {
 mkdirSync(join(target, "buf/validate"), { recursive: true });
 writeFileSync(join(target, "buf/validate/validate.proto"), validateProto());
 
-/** Protovalidate's own rules, among them the CEL of its standard rules, which validators in other languages read. */
+/** Protovalidate's schema with the CEL of its standard rules, which validators in other languages evaluate. */
 function validateProto() {
-  /** @type {{ version: string }} */
-  const { version } = JSON.parse(readFileSync(join(modules, "@bufbuild/protovalidate/package.json"), "utf8"));
+  const manifest = readFileSync(join(modules, "@bufbuild/protovalidate/package.json"), "utf8");
+  const { version } = /** @type {{ version: string }} */ (JSON.parse(manifest));
   const source = printProto(validate, (field) =>
-    hasOption(field, predefined)
-      ? getOption(field, predefined).cel.map((rule) => {
-          const parts = Object.entries({ id: rule.id, message: rule.message, expression: rule.expression });
-          const set = parts.filter(([, value]) => value !== "");
-          return `(predefined).cel = { ${set.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ")} }`;
-        })
-      : [],
+    hasOption(field, predefined) ? getOption(field, predefined).cel.map(celOption) : [],
   );
   return `// Printed from the descriptor in @bufbuild/protovalidate ${version} (Apache-2.0, Buf Technologies, Inc.).\n${source}`;
+}
+
+/** @param {import("@bufbuild/protovalidate/gen/buf/validate/validate_pb.js").Rule} rule */
+function celOption({ id, message, expression }) {
+  const set = Object.entries({ id, message, expression }).filter(([, value]) => value !== "");
+  return `(predefined).cel = { ${set.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ")} }`;
 }
