@@ -22,13 +22,14 @@ export default defineConfig({
         },
       },
       {
-        // Starts, kills and restarts whole services: one file at a time, so that they don't starve each other.
+        // Starts, kills and restarts whole services: after the others and one file at a time, so that nothing starves.
         extends: true,
         test: {
           name: "full",
           include: full,
           exclude: ignored,
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },
