@@ -258,8 +258,9 @@ export declare type Connection = Message<"ops.v1.Connection"> & {
   bindErrors: BindError[];
 
   /**
-   * Networks, countries and prefixes this connection reaches, at most 2,000, each once. Empty: none, so nothing is
-   * routed here. Source: the vendor's sheet.
+   * Networks, countries and prefixes this connection reaches, at most 2,000, each network, country, prefix and any once
+   * (the service checks that on write: CEL would take quadratic time). Empty: none, so nothing is routed here.
+   * Source: the vendor's sheet.
    *
    * @generated from field: repeated ops.v1.CoverageEntry coverage = 70;
    */
