@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { StartError } from "../start-error.ts";
 
 /** The embedded profile's folder, owned by this process until it is closed. */
 export interface DataFolder {
@@ -13,13 +14,12 @@ export interface DataFolder {
 }
 
 /** Another live process has the folder: two on one database diverge silently, so the second must not start. */
-export class DataFolderLockedError extends Error {
+export class DataFolderLockedError extends StartError {
   constructor(path: string, pid: number) {
     super(
       `${path} is in use by process ${pid}. Stop that process, or give this one its own folder and ports: ` +
         `OPS_DATA_DIR=.data2 OPS_PORT=3021 OPS_METRICS_PORT=9465 npm start`,
     );
-    this.name = "DataFolderLockedError";
   }
 }
 
@@ -99,7 +99,7 @@ async function readOrCreateToken(file: string): Promise<string> {
   await writeNew(file, `${randomBytes(32).toString("base64url")}\n`, 0o600);
   const token = (await readFile(file, "utf8")).trim();
   if (!/^[\x21-\x7e]{16,}$/.test(token)) {
-    throw new Error(`${file} holds no usable token (16 or more printable characters); delete it and start again`);
+    throw new StartError(`${file} holds no usable token (16 or more printable characters); delete it and start again`);
   }
   return token;
 }

@@ -1,0 +1,61 @@
+import { parseArgs } from "node:util";
+import { ConfigError, configHelp, parseConfig } from "./config.ts";
+import { createLogger } from "./logger.ts";
+import { StartError } from "./start-error.ts";
+import { startService, type RunningService } from "./service.ts";
+
+const HELP = `Operator Management Service: the control plane for SMPP links to mobile operators.
+
+Usage: npm start            serve until SIGINT or SIGTERM; a second signal stops at once
+       npm start -- --help  this page
+
+Environment:
+${configHelp()}
+`;
+
+/** How long shutdown waits for calls in flight, in milliseconds. */
+const GRACE_MS = 10_000;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const config = parseConfig(process.env);
+  const logger = createLogger(config.log);
+  let service: RunningService | undefined;
+  const stopping = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) {
+      logger.warn({ signal }, "second signal: stopping without waiting");
+      process.exit(130);
+    }
+    logger.info({ signal }, `stopping; calls in flight have ${GRACE_MS / 1000} s`);
+    stopping.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    service = await startService(config, { logger, signal: stopping.signal });
+    if (!stopping.signal.aborted) {
+      await new Promise((resolve) => stopping.signal.addEventListener("abort", resolve, { once: true }));
+    }
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error; // a start that a signal cut short is a stop, not a failure
+  } finally {
+    await service?.close(GRACE_MS);
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+  logger.info("stopped");
+}
+
+main().catch((error: unknown) => {
+  // What a person can mend gets its text; anything else its stack too.
+  const isForPeople = error instanceof ConfigError || error instanceof StartError;
+  const text = error instanceof Error ? (isForPeople ? error.message : (error.stack ?? error.message)) : String(error);
+  process.stderr.write(`operator-management-service did not start:\n${text}\n`);
+  if (error instanceof ConfigError) process.stderr.write("Run `npm start -- --help` for all settings.\n");
+  process.exitCode = 1;
+});

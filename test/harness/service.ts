@@ -1,0 +1,148 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { createClient, type Client } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { pino } from "pino";
+import { parseConfig } from "../../src/config.ts";
+import { startService } from "../../src/service.ts";
+
+/** A service under test and clients for it. They are plain Connect clients: no retries that could hide a failure. */
+export interface TestService extends AsyncDisposable {
+  readonly url: string;
+  readonly metricsUrl: string;
+  readonly dataDir: string;
+  readonly adminToken: string;
+  readonly admin: Client<typeof OperatorAdminService>;
+  readonly mesh: Client<typeof OperatorService>;
+  /** Every log line so far, as JSON text. */
+  readonly logLines: readonly string[];
+  /** Stops the service in good order; a folder made for it is removed with `[Symbol.asyncDispose]`. */
+  close(): Promise<void>;
+}
+
+/** A service in its own process, which can be killed and started again on the same folder and ports. */
+export interface SpawnedService extends TestService {
+  readonly process: ChildProcess;
+  /** kill -9, and the end of the process awaited. */
+  kill(): Promise<void>;
+}
+
+export interface TestServiceOptions {
+  /** A folder to use, which is then kept; a new temporary one otherwise. */
+  readonly dataDir?: string;
+  readonly port?: number;
+  readonly metricsPort?: number;
+  readonly logLevel?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The whole service within this process, on free ports. */
+export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const { dataDir, removeDataDir } = await folder(options);
+  const logLines: string[] = [];
+  const logger = pino({ level: options.logLevel ?? "debug" }, { write: (line: string) => void logLines.push(line) });
+  const running = await startService(parseConfig(environment(options, dataDir)), { logger });
+  const clients = await connect(`http://127.0.0.1:${running.port}`, dataDir);
+  const close = async (): Promise<void> => {
+    clients.disconnect();
+    await running.close(1_000);
+  };
+  return {
+    ...clients.of,
+    metricsUrl: `http://127.0.0.1:${running.metricsPort}`,
+    dataDir,
+    logLines,
+    close,
+    [Symbol.asyncDispose]: async () => {
+      await close();
+      await removeDataDir();
+    },
+  };
+}
+
+/** The whole service as `npm start` runs it, in a process of its own. */
+export async function spawnService(options: TestServiceOptions = {}): Promise<SpawnedService> {
+  const { dataDir, removeDataDir } = await folder(options);
+  const child = spawn(process.execPath, ["--conditions=source", "src/main.ts"], {
+    cwd: join(import.meta.dirname, "../.."),
+    env: { PATH: process.env.PATH, OPS_LOG_FORMAT: "json", ...environment(options, dataDir), ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = once(child, "exit");
+  const logLines: string[] = [];
+  let stderr = "";
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  const ready = new Promise<{ port: number; metricsPort: number }>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      logLines.push(line);
+      const parsed: unknown = JSON.parse(line);
+      if (isReadyLine(parsed)) resolve(parsed);
+    });
+    void exited.then(() => reject(new Error(`the service ended before it was ready:\n${stderr}`)));
+  });
+  const { port, metricsPort } = await ready;
+  const clients = await connect(`http://127.0.0.1:${port}`, dataDir);
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    clients.disconnect();
+    child.kill(signal);
+    await exited;
+  };
+  return {
+    ...clients.of,
+    metricsUrl: `http://127.0.0.1:${metricsPort}`,
+    dataDir,
+    logLines,
+    process: child,
+    kill: () => end("SIGKILL"),
+    close: () => end("SIGTERM"),
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode === null && child.signalCode === null) await end("SIGKILL");
+      await removeDataDir();
+    },
+  };
+}
+
+function environment(options: TestServiceOptions, dataDir: string): Record<string, string> {
+  return {
+    OPS_DATA_DIR: dataDir,
+    OPS_PORT: String(options.port ?? 0),
+    OPS_METRICS_PORT: String(options.metricsPort ?? 0),
+    OPS_LOG_LEVEL: options.logLevel ?? "info",
+  };
+}
+
+async function folder(options: TestServiceOptions): Promise<{ dataDir: string; removeDataDir: () => Promise<void> }> {
+  if (options.dataDir !== undefined) return { dataDir: options.dataDir, removeDataDir: async () => {} };
+  const dataDir = await mkdtemp(join(tmpdir(), "operators-"));
+  return { dataDir, removeDataDir: () => rm(dataDir, { recursive: true, force: true }) };
+}
+
+async function connect(url: string, dataDir: string) {
+  const adminToken = (await readFile(join(dataDir, "admin-token"), "utf8")).trim();
+  const sessionManager = new Http2SessionManager(url);
+  const admin = createClient(
+    OperatorAdminService,
+    createConnectTransport({
+      baseUrl: `${url}/v1/admin/operators`,
+      httpVersion: "1.1",
+      interceptors: [
+        (next) => (request) => {
+          request.header.set("authorization", `Bearer ${adminToken}`);
+          return next(request);
+        },
+      ],
+    }),
+  );
+  const mesh = createClient(OperatorService, createGrpcTransport({ baseUrl: url, sessionManager }));
+  return { of: { url, adminToken, admin, mesh }, disconnect: () => sessionManager.abort() };
+}
+
+function isReadyLine(line: unknown): line is { port: number; metricsPort: number } {
+  return typeof line === "object" && line !== null && "ready" in line && "port" in line && "metricsPort" in line;
+}
