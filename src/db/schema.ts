@@ -110,6 +110,12 @@ export const credential = pgTable(
     /** The principal that set it. */
     actor: text().notNull(),
     requestId: text("request_id").notNull(),
+    /** When its TLS client certificate expires; null without one. */
+    clientCertificateExpireTime: timestamptz("client_certificate_expire_time"),
+    /** When the secret was made unreadable in the secret store, recoverably; null: it is readable there, or was never written. */
+    secretDeleteTime: timestamptz("secret_delete_time"),
+    /** When the secret was destroyed in the secret store, for good. */
+    secretDestroyTime: timestamptz("secret_destroy_time"),
   },
   (row) => [unique("credential_version").on(row.operatorUid, row.connectionId, row.version)],
 );
@@ -132,11 +138,16 @@ export const auditEvent = pgTable("audit_event", {
 });
 
 /** The last report of every node. */
-export const nodeStatus = pgTable("node_status", {
-  node: text().primaryKey(),
-  epoch: bigint({ mode: "bigint" }).notNull(),
-  namespace: text().notNull(),
-  /** The encoded ReportNodeStatusRequest. */
-  report: bytea().notNull(),
-  reportTime: timestamptz("report_time").notNull(),
-});
+export const nodeStatus = pgTable(
+  "node_status",
+  {
+    /** The mesh namespace that the node reports from; names are unique within it. */
+    namespace: text().notNull(),
+    node: text().notNull(),
+    epoch: bigint({ mode: "bigint" }).notNull(),
+    /** The encoded ReportNodeStatusRequest. */
+    report: bytea().notNull(),
+    reportTime: timestamptz("report_time").notNull(),
+  },
+  (row) => [primaryKey({ columns: [row.namespace, row.node] })],
+);
