@@ -35,8 +35,16 @@ const settings = {
       ? { value: "embedded" as const }
       : { problem: `"${text}" is no profile of this version; leave it unset or set it to embedded` },
   ),
-  OPS_HOST: setting("127.0.0.1", "address to listen on; the embedded profile takes loopback addresses only", oneOf(LOOPBACK_HOSTS)),
-  OPS_PORT: setting("3020", "port for admins (Connect-JSON) and internal callers (gRPC); 0 takes a free one", parsePort),
+  OPS_HOST: setting(
+    "127.0.0.1",
+    "address to listen on; the embedded profile takes loopback addresses only",
+    oneOf(LOOPBACK_HOSTS),
+  ),
+  OPS_PORT: setting(
+    "3020",
+    "port for admins (Connect-JSON) and internal callers (gRPC); 0 takes a free one",
+    parsePort,
+  ),
   OPS_METRICS_PORT: setting("9464", "port for /metrics, /livez, /readyz and /startupz; 0 takes a free one", parsePort),
   OPS_DATA_DIR: setting(".data", "folder for the database, the secrets and the admin token", (text) =>
     text.includes("\0") ? { problem: "has a NUL character" } : { value: resolve(text) },
@@ -45,9 +53,13 @@ const settings = {
     const parsed = oneOf(["on", "off"] as const)(text);
     return "problem" in parsed ? parsed : { value: parsed.value === "on" };
   }),
-  OPS_LOCAL_TOKENS_FILE: setting("", "JSON file with more admin tokens, role to token, e.g. {\"viewer\": \"…\"}", (text) => ({
-    value: text === "" ? undefined : resolve(text),
-  })),
+  OPS_LOCAL_TOKENS_FILE: setting(
+    "",
+    'JSON file with more admin tokens, role to token, e.g. {"viewer": "…"}',
+    (text) => ({
+      value: text === "" ? undefined : resolve(text),
+    }),
+  ),
   OPS_LOG_LEVEL: setting("info", `one of ${LOG_LEVELS.join(", ")}`, oneOf(LOG_LEVELS)),
   OPS_LOG_FORMAT: setting("pretty", "pretty for people, json for machines", oneOf(["pretty", "json"] as const)),
 };
@@ -85,7 +97,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     dataDir: read("OPS_DATA_DIR", settings.OPS_DATA_DIR),
     reflection: read("OPS_REFLECTION", settings.OPS_REFLECTION),
     localTokensFile: read("OPS_LOCAL_TOKENS_FILE", settings.OPS_LOCAL_TOKENS_FILE),
-    log: { level: read("OPS_LOG_LEVEL", settings.OPS_LOG_LEVEL), format: read("OPS_LOG_FORMAT", settings.OPS_LOG_FORMAT) },
+    log: {
+      level: read("OPS_LOG_LEVEL", settings.OPS_LOG_LEVEL),
+      format: read("OPS_LOG_FORMAT", settings.OPS_LOG_FORMAT),
+    },
   };
   if (config.port !== 0 && config.port === config.metricsPort) {
     problems.push(`OPS_METRICS_PORT: ${config.port} is OPS_PORT already; take another`);

@@ -4,7 +4,20 @@ import type { Config } from "./config.ts";
 
 /** The process's log, on standard output: JSON lines for machines, or one readable line each. Written synchronously, so that a crash loses none. */
 export function createLogger(config: Config["log"]): Logger {
-  const options = { level: config.level, base: undefined, formatters: { level: (label: string) => ({ level: label }) } };
+  const options = {
+    level: config.level,
+    base: undefined,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   if (config.format === "json") return pino(options, pino.destination({ dest: 1, sync: true }));
-  return pino(options, pretty({ destination: 1, sync: true, colorize: process.stdout.isTTY, translateTime: "SYS:HH:MM:ss.l", ignore: "requestId" }));
+  return pino(
+    options,
+    pretty({
+      destination: 1,
+      sync: true,
+      colorize: process.stdout.isTTY,
+      translateTime: "SYS:HH:MM:ss.l",
+      ignore: "requestId",
+    }),
+  );
 }
