@@ -1,1 +1,2 @@
+export { diffMessages, type DiffOptions } from "./field-diff.ts";
 export { decodeToken, encodeToken, type Position } from "./token.ts";
