@@ -2,7 +2,9 @@
 // @generated from file ops/v1/operator_admin.proto (package ops.v1, syntax proto3)
 /* eslint-disable */
 
-// What people and their tools call: Connect (JSON or binary) under /v1/admin/operators, with a bearer token.// Longer than 250 lines because a service stands with its requests and replies, where its readers look for them.
+// What people and their tools call: Connect (JSON or binary) under /v1/admin/operators, with a bearer token.
+//
+// Longer than 250 lines because a service stands with its requests and replies, where its readers look for them.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";

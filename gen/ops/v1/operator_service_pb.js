@@ -2,7 +2,9 @@
 // @generated from file ops/v1/operator_service.proto (package ops.v1, syntax proto3)
 /* eslint-disable */
 
-// What the data plane (smpp-connector, routing-engine) calls over the mesh, and the read messages that both services share.// Longer than 250 lines because a service stands with its requests and replies, where its readers look for them.
+// What the data plane (smpp-connector, routing-engine) calls over the mesh, and the read messages that both services share.
+//
+// Longer than 250 lines because a service stands with its requests and replies, where its readers look for them.
 
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
