@@ -3,9 +3,7 @@ import { FieldBehavior, field_behavior } from "@operator-management/contract/goo
 import { rebind } from "@operator-management/contract/ops/v1/annotations_pb.js";
 
 /** Set by the service alone: ignored on input, and no part of the spec. */
-export const isOutputOnly = remembered((field) =>
-  getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY),
-);
+export const isOutputOnly = remembered((field) => getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY));
 
 /** Set once, at creation. */
 export const isImmutable = remembered((field) => getOption(field, field_behavior).includes(FieldBehavior.IMMUTABLE));
