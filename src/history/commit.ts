@@ -93,6 +93,7 @@ export class History {
     decide: (snapshot: Snapshot) => Promise<Decision<MessageShape<D>>>,
   ): Promise<{ reply: MessageShape<D>; newRevision: boolean }> {
     const { position: previous, now } = await lockHead(tx);
+    request.signal?.throwIfAborted(); // it may have waited long for its turn
     const log = openRequestLog(tx, request, now);
     const known = await log?.findReply();
     if (known !== undefined) return { reply: fromBinary(schema, known), newRevision: false };

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
-import { arrayOverlaps, eq } from "drizzle-orm";
+import { and, arrayOverlaps, eq, ne } from "drizzle-orm";
 import type { Database } from "../db/db.ts";
 import { operator } from "../db/schema.ts";
 import type { OperatorRow } from "./operator-row.ts";
@@ -20,13 +20,16 @@ export async function findOperatorRow(reader: Reader, id: string): Promise<Opera
   return row;
 }
 
-/** The operators that route at least one of the coverage keys now. */
-export async function operatorsWithLiveCoverage(reader: Reader, keys: readonly string[]): Promise<Operator[]> {
+/** The live coverage of each other operator that has at least one of these coverage keys in it, deleted ones have none. */
+export async function liveCoverageOfOthers(
+  reader: Reader,
+  operatorId: string,
+  keys: readonly string[],
+): Promise<string[][]> {
   if (keys.length === 0) return [];
   const rows = await reader
-    .select({ record: operator.record })
+    .select({ liveCoverage: operator.liveCoverage })
     .from(operator)
-    .where(arrayOverlaps(operator.liveCoverage, [...keys]))
-    .orderBy(operator.id);
-  return rows.map((row) => fromBinary(OperatorSchema, row.record));
+    .where(and(ne(operator.id, operatorId), arrayOverlaps(operator.liveCoverage, [...keys])));
+  return rows.map((row) => row.liveCoverage);
 }
