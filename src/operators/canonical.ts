@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { toBinary, type DescField, type DescMessage } from "@bufbuild/protobuf";
+import { toBinary, type DescField } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { isOutputOnly } from "./field-options.ts";
@@ -10,17 +10,22 @@ import { isOutputOnly } from "./field-options.ts";
  * in numeric order, because JavaScript objects hold them so.
  */
 export function canonicalBytes(operator: Operator): Uint8Array {
-  return encode(OperatorSchema, operator, everyField);
+  return encode(operator, everyField);
 }
 
 /** The bytes of an operator's configuration: `canonicalBytes` without output-only fields, at any depth. */
 export function specBytes(operator: Operator): Uint8Array {
-  return encode(OperatorSchema, operator, isSpec);
+  return encode(operator, isSpec);
 }
 
 /** The etag of a configuration: the first 16 bytes of SHA-256 over `specBytes`, as lower-case hex. */
 export function etagOf(operator: Operator): string {
   return createHash("sha256").update(specBytes(operator)).digest("hex").slice(0, 32);
+}
+
+/** A deep copy, unknown fields included. */
+export function copyOf(operator: Operator): Operator {
+  return ordered(reflect(OperatorSchema, operator, false), everyField).message as Operator;
 }
 
 /** A copy with only the fields that `keep` is true for, at any depth, map entries sorted by key. */
@@ -56,8 +61,8 @@ export function ordered(message: ReflectMessage, keep: (field: DescField) => boo
   return copy;
 }
 
-function encode(desc: DescMessage, message: Operator, keep: (field: DescField) => boolean): Uint8Array {
-  return toBinary(desc, ordered(reflect(desc, message, false), keep).message);
+function encode(operator: Operator, keep: (field: DescField) => boolean): Uint8Array {
+  return toBinary(OperatorSchema, ordered(reflect(OperatorSchema, operator, false), keep).message as Operator);
 }
 
 function everyField(): boolean {

@@ -1,15 +1,11 @@
 import { getOption, type DescField } from "@bufbuild/protobuf";
 import { FieldBehavior, field_behavior } from "@operator-management/contract/google/api/field_behavior_pb.js";
-import { rebind } from "@operator-management/contract/ops/v1/annotations_pb.js";
 
 /** Set by the service alone: ignored on input, and no part of the spec. */
 export const isOutputOnly = remembered((field) => getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY));
 
 /** Set once, at creation. */
 export const isImmutable = remembered((field) => getOption(field, field_behavior).includes(FieldBehavior.IMMUTABLE));
-
-/** A change needs the connection's binds to be established anew. */
-export const needsRebind = remembered((field) => getOption(field, rebind));
 
 /** Secret: never logged, printed or diffed. */
 export const isRedacted = remembered((field) => field.proto.options?.debugRedact === true);
