@@ -1,0 +1,44 @@
+import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
+import type { MaintenanceWindow } from "@operator-management/contract/ops/v1/maintenance_pb.js";
+import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
+import type { FieldViolation } from "../rpc/errors.ts";
+
+/** The rules that the contract can't express: references between connections, and names of time zones. */
+export function ruleViolations(operator: Operator): FieldViolation[] {
+  return [
+    ...windowViolations(operator.maintenanceWindows, "maintenance_windows"),
+    ...Object.entries(operator.connections).flatMap(([id, connection]) => [
+      ...referenceViolations(operator, id, connection),
+      ...windowViolations(connection.maintenanceWindows, `connections.${id}.maintenance_windows`),
+      ...timeZoneViolations(connection.receipts?.timeZone ?? "", `connections.${id}.receipts.time_zone`),
+    ]),
+  ];
+}
+
+function referenceViolations(operator: Operator, id: string, connection: Connection): FieldViolation[] {
+  return connection.receivesFor.flatMap((other, index) => {
+    const field = `connections.${id}.receives_for[${index}]`;
+    if (other === id) return [{ field, description: "names its own connection, which receives for itself anyway" }];
+    if (Object.hasOwn(operator.connections, other)) return [];
+    return [{ field, description: "names no connection of this operator" }];
+  });
+}
+
+function windowViolations(windows: readonly MaintenanceWindow[], list: string): FieldViolation[] {
+  return windows.flatMap((window, index) => timeZoneViolations(window.timeZone, `${list}[${index}].time_zone`));
+}
+
+function timeZoneViolations(timeZone: string, field: string): FieldViolation[] {
+  if (timeZone === "" || isTimeZone(timeZone)) return [];
+  return [{ field, description: "is no IANA time zone; write it like Europe/Berlin or UTC" }];
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
