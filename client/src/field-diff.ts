@@ -8,7 +8,7 @@ import {
   type JsonValue,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { reflect, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { FieldChangeSchema, type FieldChange } from "@operator-management/contract/ops/v1/common_pb.js";
 import { decidesByField, isRedacted, mayHoldSecrets, needsRebind } from "./field-options.ts";
 
@@ -70,7 +70,7 @@ function diffMap(
   prefix: string,
   rebind: boolean,
 ): void {
-  const [old, current] = [before.get(field) as ReflectMap, after.get(field) as ReflectMap];
+  const [old, current] = [before.get(field), after.get(field)];
   const keys = new Set([...old.keys(), ...current.keys()]);
   for (const key of [...keys].sort(byText)) {
     const path = `${prefix}.${String(key)}`;
@@ -104,8 +104,8 @@ function marksSet(holder: ReflectMessage, field: DescField): boolean {
 function only(from: ReflectMessage, field: DescField, key?: unknown): ReflectMessage {
   const holder = reflect(from.desc, create(from.desc), false);
   if (field.fieldKind === "map") {
-    const value = (from.get(field) as ReflectMap).get(key);
-    if (value !== undefined) (holder.get(field) as ReflectMap).set(key, value);
+    const value = from.get(field).get(key);
+    if (value !== undefined) holder.get(field).set(key, value);
   } else if (from.isSet(field)) {
     holder.set(field, from.get(field));
   }

@@ -1,2 +1,20 @@
+export { singleAttempt, withCallPolicy, type CallPolicy } from "./call-policy.ts";
+export { OperatorCatalog, type CatalogEvents, type CatalogOptions, type CatalogStatus } from "./catalog.ts";
+export { CatalogError, type CatalogErrorReason } from "./catalog-error.ts";
+export type { CatalogConnection, ConnectionRef } from "./catalog-state.ts";
+export {
+  createAdminClient,
+  createMeshClient,
+  type AdminClient,
+  type ClientOptions,
+  type MeshClient,
+} from "./clients.ts";
+export { Credentials, type Credential, type CredentialsOptions } from "./credentials.ts";
+export { opsMetadata, opsReason, retryAfterMs, violations } from "./errors.ts";
 export { diffMessages, type DiffOptions } from "./field-diff.ts";
+export type { Logger } from "./logger.ts";
+export type { CatalogEvent, CatalogRef, Revision } from "./revision.ts";
+export { Secret } from "./secret.ts";
+export { NodeReporter, type NodeReporterOptions } from "./status-reporter.ts";
 export { decodeToken, encodeToken, type Position } from "./token.ts";
+export type { ResyncReason } from "./watch.ts";

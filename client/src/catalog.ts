@@ -1,0 +1,252 @@
+import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
+import { CatalogError } from "./catalog-error.ts";
+import { CatalogState, type CatalogConnection, type ConnectionRef } from "./catalog-state.ts";
+import type { MeshClient } from "./clients.ts";
+import { Emitter } from "./emitter.ts";
+import { Freshness } from "./freshness.ts";
+import type { Logger } from "./logger.ts";
+import type { Revision } from "./revision.ts";
+import { soon } from "./timers.ts";
+import { PositionWaiters } from "./position-waiters.ts";
+import { watch, type ResyncReason, type WatchTarget } from "./watch.ts";
+
+/** What a catalog needs; all but `client` is optional. */
+export interface CatalogOptions {
+  /** Calls of the mesh's service. */
+  readonly client: MeshClient;
+  /** Which operators to hold, an AIP-160 filter as in ListOperators. Default: all. */
+  readonly filter?: string;
+  /** Longest time between two messages of the server, in milliseconds, 1,000 to 60,000. Default: 10,000. */
+  readonly bookmarkIntervalMs?: number;
+  /** How `start` waits for the first configuration. */
+  readonly ready?: {
+    /** In milliseconds. Default: 10,000. */
+    readonly timeoutMs?: number;
+    /**
+     * `reject` (the default): `start` rejects with CatalogError NOT_READY, at once when the server refuses for a reason that only a
+     * human can end, and leaves nothing running. `continue`: it resolves with an empty catalog that goes on connecting.
+     */
+    readonly otherwise?: "reject" | "continue";
+  };
+  /** Closes the catalog when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Where connects, losses and listeners' errors are reported. */
+  readonly logger?: Logger;
+}
+
+/** How a catalog stands; a copy. */
+export interface CatalogStatus {
+  /** Where the configuration came from; `none` before the first one is complete. */
+  readonly source: "none" | "live";
+  /** Whether the server is being heard right now. */
+  readonly connected: boolean;
+  /** The position of what is held; empty before the first configuration. */
+  readonly token: string;
+  /** Milliseconds since the server last confirmed the configuration; absent before the first one. */
+  readonly configAgeMs?: number;
+  /** Since when changes may be missing: the server can't reach its database, or three bookmarks didn't come. */
+  readonly staleSince?: Date;
+  /** What ended the last connection; absent once the server is heard again. */
+  readonly lastError?: Error;
+}
+
+/** A catalog's events, and what their listeners get. */
+export interface CatalogEvents {
+  /** The first configuration is complete. */
+  readonly ready: { readonly token: string };
+  /** Something changed; what `changes()` yields, without its merging. */
+  readonly change: Revision;
+  /** From now on changes may be missing. */
+  readonly stale: { readonly since: Date };
+  /** The configuration is current again. */
+  readonly fresh: { readonly token: string };
+  /** The configuration was fetched anew and replaced; the differences are the next `change`. */
+  readonly resync: { readonly token: string; readonly reason: ResyncReason };
+  /** Only a human can end it: access refused, a wrong filter, a listener that throws. The catalog goes on trying. */
+  readonly error: Error;
+}
+
+/**
+ * The configuration of all operators in this process, kept current by a watch. Reading is synchronous and never fails; what it
+ * returns is frozen and stays as it is when changes come. Configuration never expires by itself: without a server the last one stays.
+ */
+export class OperatorCatalog implements AsyncDisposable {
+  readonly #state = new CatalogState();
+  readonly #waiters = new PositionWaiters();
+  readonly #events: Emitter<CatalogEvents>;
+  readonly #freshness: Freshness;
+  readonly #closing = new AbortController();
+  readonly #logger: Logger | undefined;
+  #lastError: Error | undefined;
+  #watching: Promise<void> = Promise.resolve();
+  #detach = (): void => {};
+
+  private constructor(options: CatalogOptions) {
+    const { client, filter = "", bookmarkIntervalMs = 10_000, signal, logger } = options;
+    this.#logger = logger;
+    this.#events = new Emitter((name, error) => this.#listenerThrew(name, error));
+    this.#freshness = new Freshness(bookmarkIntervalMs, {
+      stale: (since) => this.#events.emit("stale", { since }),
+      fresh: () => this.#events.emit("fresh", { token: this.#state.token }),
+    });
+    const close = (): void => void this.close();
+    signal?.addEventListener("abort", close);
+    this.#detach = () => signal?.removeEventListener("abort", close);
+    this.#watching = watch({ client, filter, bookmarkIntervalMs }, this.#target(), this.#closing.signal);
+  }
+
+  /** Starts to watch and resolves when the first configuration is complete. Never hangs: see `CatalogOptions.ready`. */
+  static async start(options: CatalogOptions): Promise<OperatorCatalog> {
+    if (options.signal?.aborted === true) throw new CatalogError("CLOSED", "the signal was aborted before the start");
+    const catalog = new OperatorCatalog(options);
+    const { timeoutMs = 10_000, otherwise = "reject" } = options.ready ?? {};
+    try {
+      await catalog.#firstConfiguration(timeoutMs, otherwise === "reject");
+    } catch (error) {
+      if (otherwise === "continue" && !catalog.#closing.signal.aborted) return catalog;
+      await catalog.close();
+      throw error;
+    }
+    return catalog;
+  }
+
+  /** How it stands now. */
+  get status(): CatalogStatus {
+    const { ageMs, staleSince, connected } = this.#freshness;
+    return {
+      source: this.#state.token === "" ? "none" : "live",
+      connected,
+      token: this.#state.token,
+      ...(ageMs === undefined || this.#state.token === "" ? {} : { configAgeMs: ageMs }),
+      ...(staleSince === undefined ? {} : { staleSince }),
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+    };
+  }
+
+  /** The operator with this id, or undefined. */
+  operator(id: string): Operator | undefined {
+    return this.#state.operators.get(id);
+  }
+
+  /** The connection with this reference, `{operatorId, connectionId}` or `"operator/connection"`, or undefined. */
+  connection(ref: ConnectionRef | string): CatalogConnection | undefined {
+    return this.#state.connection(ref);
+  }
+
+  /** All connections (that the predicate accepts), by operator id and connection id. */
+  connections(predicate?: (connection: CatalogConnection) => boolean): readonly CatalogConnection[] {
+    const all = this.#state.connections;
+    return predicate === undefined ? all : all.filter(predicate);
+  }
+
+  /**
+   * Every revision from now on, or after `from`: a token that this catalog had. Nothing is lost between this call and the first read. A reader
+   * that falls 64 revisions behind, or whose `from` is too old, gets one merged revision with `resync` (in the second case everything that
+   * there is, as added). Ends when the signal aborts or the reader leaves the loop; throws CatalogError CLOSED when the catalog is closed.
+   */
+  changes(
+    options: { readonly from?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncIterableIterator<Revision, undefined> {
+    return this.#state.changes(options.from, options.signal);
+  }
+
+  /**
+   * Resolves when the catalog holds everything up to this token, e.g. of a write's reply: read your own writes. Rejects with CatalogError
+   * TIMEOUT (default 10,000 ms), TOKEN_INVALID, TOKEN_FOREIGN or CLOSED.
+   */
+  waitFor(token: string, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    return this.#waiters.waitFor(token, options.timeoutMs ?? 10_000);
+  }
+
+  /** Calls the listener at every such event, until the returned function is called. What it throws becomes an `error` event. */
+  on<Name extends keyof CatalogEvents>(name: Name, listener: (value: CatalogEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** Ends the watch, every `changes()` and `waitFor`. What was read stays readable. May be called again. */
+  async close(): Promise<void> {
+    if (!this.#closing.signal.aborted) {
+      const closed = new CatalogError("CLOSED", "the catalog was closed");
+      this.#detach();
+      this.#closing.abort(closed);
+      this.#waiters.close(closed);
+      this.#state.close(closed);
+      this.#freshness.close();
+      this.#events.clear();
+    }
+    await this.#watching;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #target(): WatchTarget {
+    // Called between the constructor's lines and whenever the watch has something: `this.#state` is the only truth.
+    const state = this.#state;
+    const moved = (change: Revision | undefined, first: boolean, resync?: ResyncReason): void => {
+      this.#waiters.reached(state.token);
+      if (first) this.#events.emit("ready", { token: state.token });
+      if (resync !== undefined) this.#events.emit("resync", { token: state.token, reason: resync });
+      if (change !== undefined) this.#events.emit("change", change);
+    };
+    return {
+      get token() {
+        return state.token;
+      },
+      heard: () => {
+        this.#lastError = undefined;
+        this.#freshness.heard();
+      },
+      serverStale: (since) => this.#freshness.serverStale(since),
+      replace: (operators, token, reason) => {
+        const first = state.token === "";
+        moved(state.replace(operators, token, reason), first, first ? undefined : reason);
+      },
+      apply: (events, token) => moved(state.apply(events, token), false),
+      advance: (token) => {
+        state.advance(token);
+        moved(undefined, false);
+      },
+      lost: (error, permanent) => this.#lost(error, permanent),
+    };
+  }
+
+  #lost(error: Error, permanent: boolean): void {
+    this.#lastError = error;
+    this.#freshness.lost();
+    const fields = { err: error, token: this.#state.token };
+    if (!permanent) {
+      this.#logger?.info(fields, "the watch ended; reconnecting");
+      return;
+    }
+    this.#logger?.error(fields, "the service refuses the watch; trying again slowly");
+    this.#events.emit("error", error);
+  }
+
+  #listenerThrew(name: keyof CatalogEvents, cause: unknown): void {
+    const error = new CatalogError("LISTENER", `a listener of "${name}" threw`, { cause });
+    this.#logger?.error({ err: error }, error.message);
+    if (name !== "error") this.#events.emit("error", error);
+  }
+
+  #firstConfiguration(timeoutMs: number, failEarly: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: CatalogError): void => {
+        for (const undo of undos) undo();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const fail = (text: string): void =>
+        settle(new CatalogError("NOT_READY", text, this.#lastError === undefined ? {} : { cause: this.#lastError }));
+      const closed = (): void => settle(new CatalogError("CLOSED", "the catalog was closed while it started"));
+      this.#closing.signal.addEventListener("abort", closed);
+      const undos = [
+        soon(timeoutMs, () => fail(`no configuration within ${timeoutMs} ms`)),
+        this.on("ready", () => settle()),
+        this.on("error", () => (failEarly ? fail("the service refuses the watch") : undefined)),
+        () => this.#closing.signal.removeEventListener("abort", closed),
+      ];
+    });
+  }
+}
