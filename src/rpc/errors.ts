@@ -1,6 +1,7 @@
 import { create, getOption, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { Code } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -13,6 +14,12 @@ import { ErrorReason, ErrorReasonSchema } from "@operator-management/contract/op
 
 /** The `domain` of every ErrorInfo this service sends (AIP-193). */
 export const ERROR_DOMAIN = "ops.v1";
+
+/** Longest text of an error, in UTF-16 units. */
+const MAX_TEXT = 1_000;
+
+/** How many violations an error lists: gRPC sends them in a trailer, where a few KiB is the limit of many clients. */
+const MAX_VIOLATIONS = 100;
 
 /** One field that breaks a rule. `field` is its path as an update mask writes it; `description` says what to do, and never quotes a secret. */
 export interface FieldViolation {
@@ -28,23 +35,29 @@ export interface OpsErrorOptions {
   readonly resource?: { readonly type: string; readonly name: string };
   /** When to try again, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** Only where a protocol's specification demands another code than the reason's, e.g. NOT_FOUND of gRPC health. */
+  readonly code?: Code;
   /** For the log only: Connect never sends it. */
   readonly cause?: unknown;
 }
 
 /** The typed error of a failed call: status code from the contract's `(ops.v1.code)`, exactly one ErrorInfo, and details where they apply. */
 export function opsError(reason: ErrorReason, text: string, options: OpsErrorOptions = {}): ConnectError {
-  const error = new ConnectError(text, codeOf(reason), undefined, undefined, options.cause);
+  const error = new ConnectError(printable(text), options.code ?? codeOf(reason), undefined, undefined, options.cause);
   const add = <D extends DescMessage>(desc: D, value: MessageInitShape<D>): void => {
     error.details.push({ desc, value: create(desc, value) as never });
   };
   add(ErrorInfoSchema, {
     reason: reasonName(reason),
     domain: ERROR_DOMAIN,
-    metadata: { ...options.metadata },
+    metadata: Object.fromEntries(Object.entries(options.metadata ?? {}).map(([key, value]) => [key, printable(value)])),
   });
   if (options.violations !== undefined && options.violations.length > 0) {
-    add(BadRequestSchema, { fieldViolations: options.violations.map((violation) => ({ ...violation })) });
+    const fieldViolations = options.violations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
+      field: printable(field),
+      description: printable(description),
+    }));
+    add(BadRequestSchema, { fieldViolations });
   }
   if (options.preconditions !== undefined) {
     add(PreconditionFailureSchema, { violations: options.preconditions.map((violation) => ({ ...violation })) });
@@ -79,9 +92,19 @@ export function reasonOf(error: unknown): ErrorReason | undefined {
   return ErrorReasonSchema.values.find((value) => value.name === `ERROR_REASON_${info.reason}`)?.number;
 }
 
+/**
+ * Text that every protocol can carry: gRPC refuses lone surrogates in the middle of writing its trailers, and an error must not
+ * become as large as the request that it is about.
+ */
+function printable(text: string): string {
+  const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text;
+  // eslint-disable-next-line no-control-regex -- control characters are what it removes
+  return short.toWellFormed().replace(/[\u0000-\u001f\u007f]/g, " ");
+}
+
 function codeOf(reason: ErrorReason): Code {
   // google.rpc.Code and Connect's Code have the same numbers.
-  return getOption(reasonDescriptor(reason), codeOption) as number as Code;
+  return getOption(reasonDescriptor(reason), codeOption) as number;
 }
 
 function reasonDescriptor(reason: ErrorReason): (typeof ErrorReasonSchema.values)[number] {
