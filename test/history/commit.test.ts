@@ -78,9 +78,15 @@ test("an operator is encoded once: history, current row and digests share the by
 
 test("a change of several operators is one revision", async () => {
   const before = (await head()).revision;
-  const { token } = await commit(store.history, ["many-a", "many-b"].map((id) => created(operatorWith({ id }))));
+  const { token } = await commit(
+    store.history,
+    ["many-a", "many-b"].map((id) => created(operatorWith({ id }))),
+  );
   expect(revisionOf(token)).toBe(before + 1n);
-  const rows = await store.database.db.select().from(configChange).where(eq(configChange.revision, before + 1n));
+  const rows = await store.database.db
+    .select()
+    .from(configChange)
+    .where(eq(configChange.revision, before + 1n));
   expect(rows.map((row) => row.operatorId).sort()).toEqual(["many-a", "many-b"]);
 });
 
@@ -147,7 +153,7 @@ test("a purge frees the id for another operator and stays in history without con
 test("an update replaces the current row and keeps the history", async () => {
   const before = operatorWith({ id: "edited" });
   await commit(store.history, [created(before)]);
-  await commit(store.history, [updated(before, { displayName: "Edited" })]);
+  await commit(store.history, [updated(before, (after) => (after.displayName = "Edited"))]);
   expect((await findOperator(store.database.db, "edited"))?.displayName).toBe("Edited");
   const rows = await store.database.db.select().from(configChange).where(eq(configChange.operatorUid, before.uid));
   expect(rows).toHaveLength(2);
@@ -182,7 +188,10 @@ test("each mutation leaves one audit event with actor, target and revision", asy
 
 test("a coverage key finds the other operators that route it now", async () => {
   const { db } = store.database;
-  await db.update(operator).set({ liveCoverage: ["any", "mccmnc:26201"] }).where(eq(operator.id, "edited"));
+  await db
+    .update(operator)
+    .set({ liveCoverage: ["any", "mccmnc:26201"] })
+    .where(eq(operator.id, "edited"));
   expect(await liveCoverageOfOthers(db, "acme", ["mccmnc:26201", "mcc:262"])).toEqual([["any", "mccmnc:26201"]]);
   expect(await liveCoverageOfOthers(db, "edited", ["mccmnc:26201"])).toEqual([]);
   expect(await liveCoverageOfOthers(db, "acme", [])).toEqual([]);

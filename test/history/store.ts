@@ -62,8 +62,9 @@ export function created(after: Operator): OperatorChange {
   return { kind: ChangeKind.CREATED, before: undefined, after, diff: [] };
 }
 
-export function updated(before: Operator, init: MessageInitShape<typeof OperatorSchema>): OperatorChange {
-  const after = Object.assign(clone(OperatorSchema, before), create(OperatorSchema, { ...before, ...init }));
+export function updated(before: Operator, edit: (operator: Operator) => void): OperatorChange {
+  const after = clone(OperatorSchema, before);
+  edit(after);
   return { kind: ChangeKind.UPDATED, before, after, diff: [] };
 }
 
