@@ -69,7 +69,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const shared = {
     gate,
     limits,
-    observe: observer.interceptor,
+    observer,
     calls: new Places(),
     streams: new Places(),
     anonymousStreams: new Places(),

@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
-import { headerTimeout as connectTimeout, parseTimeout as parseConnect } from "@connectrpc/connect/protocol-connect";
-import { headerTimeout as grpcTimeout, parseTimeout as parseGrpc } from "@connectrpc/connect/protocol-grpc";
+import { parseTimeout as parseConnect } from "@connectrpc/connect/protocol-connect";
+import { parseTimeout as parseGrpc } from "@connectrpc/connect/protocol-grpc";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import type { Protocol } from "./call.ts";
 import { opsError, reasonOf } from "./errors.ts";
@@ -23,7 +23,7 @@ export function applyDeadline(
   protocol: Protocol,
   limits: EdgeLimits,
 ): number | undefined {
-  const header = protocol === "grpc" ? grpcTimeout : connectTimeout;
+  const header = protocol === "grpc" ? "grpc-timeout" : "connect-timeout-ms";
   const asked = clientTimeout(request.header.get(header), header, protocol);
   if (method.methodKind !== "unary")
     return method.methodKind === "server_streaming" ? (asked ?? STREAM_REQUEST_MS) : undefined;

@@ -79,6 +79,11 @@ export function fieldInvalid(violations: readonly FieldViolation[]): ConnectErro
   return opsError(ErrorReason.FIELD_INVALID, text, { violations, metadata: { field: first?.field ?? "" } });
 }
 
+/** BUG: a defect of the service. The cause is for the log; the caller learns where to look. */
+export function bug(cause: unknown): ConnectError {
+  return opsError(ErrorReason.BUG, "a defect of the service; it was logged with this call's x-request-id", { cause });
+}
+
 /** A reason's name as ErrorInfo carries it: the enum value's name without its prefix, e.g. `ETAG_MISMATCH`. */
 export function reasonName(reason: ErrorReason): string {
   return reasonDescriptor(reason).name.replace(/^ERROR_REASON_/, "");

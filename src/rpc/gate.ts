@@ -85,7 +85,7 @@ export class Gate {
     }
     if (this.#options.isClosing() && request.raw.httpVersionMajor === 1) reply.raw.setHeader("connection", "close");
     try {
-      await universalResponseToNodeResponse(answerWith(asTyped(error), call), reply.raw);
+      await universalResponseToNodeResponse(answerWith(asTyped(fromFastify(error)), call), reply.raw);
     } catch (writeError) {
       // The peer is gone, which the call's end tells; what else it may be is worth a look.
       this.#options.logger.debug(
@@ -139,6 +139,13 @@ export class Gate {
       isGrpc: call.protocol === "grpc",
     });
   }
+}
+
+/** Fastify looks at a content type before it looks for somebody who reads the body. */
+function fromFastify(error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (!code.startsWith("FST_ERR_CTP_")) return error;
+  return opsError(ErrorReason.MEDIA_TYPE, "the Content-Type is none; send application/json", { cause: error });
 }
 
 /** `:authority` of HTTP/2, the Host header of HTTP/1. */

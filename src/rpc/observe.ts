@@ -4,7 +4,9 @@ import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Logger } from "pino";
 import { callKey, type Call } from "./call.ts";
-import { opsError, reasonName, reasonOf } from "./errors.ts";
+import { requestIdKey } from "./caller.ts";
+import { bug, reasonName, reasonOf } from "./errors.ts";
+import { faultOfClient } from "./protocol-errors.ts";
 import { abortError } from "./deadline.ts";
 import { loggable, redacted } from "./redact.ts";
 
@@ -15,6 +17,8 @@ export interface Observer {
   ended(call: Call): void;
   /** The outermost interceptor: turns whatever a handler throws into a typed error, and remembers it for the log. */
   readonly interceptor: Interceptor;
+  /** The innermost interceptor: logs valid requests without their secrets, at `debug`. */
+  readonly requestLog: Interceptor;
 }
 
 /** Probes come every few seconds from everywhere; at `info` they would drown the rest. */
@@ -36,43 +40,47 @@ export function createObserver(logger: Logger, registry: Registry): Observer {
     },
     interceptor: (next) => async (request) => {
       const call = request.contextValues.get(callKey);
-      if (call !== undefined && !request.stream && logger.isLevelEnabled("debug")) {
-        logger.debug({ requestId: call.requestId, request: redacted(request.message) }, `${call.method} request`);
-      }
+      const typed = (error: unknown): ConnectError => {
+        const fault =
+          error instanceof ConnectError && call !== undefined
+            ? faultOfClient(error, call.protocol, request.method)
+            : undefined;
+        const result = fault ?? asTyped(error);
+        if (call !== undefined) call.error = result;
+        return result;
+      };
       try {
         const response = await next(request);
         setTokenHeader(response);
-        return response.stream ? { ...response, message: typedStream(response.message, call) } : response;
+        return response.stream ? { ...response, message: typedStream(response.message, typed) } : response;
       } catch (error) {
-        throw typed(error, call);
+        throw typed(error);
       }
+    },
+    requestLog: (next) => (request) => {
+      if (!request.stream && logger.isLevelEnabled("debug")) {
+        const requestId = request.contextValues.get(requestIdKey);
+        logger.debug({ requestId, request: redacted(request.message) }, `${request.method.name} request`);
+      }
+      return next(request);
     },
   };
 }
 
-async function* typedStream<T>(messages: AsyncIterable<T>, call: Call | undefined): AsyncIterable<T> {
+async function* typedStream<T>(messages: AsyncIterable<T>, typed: (error: unknown) => ConnectError): AsyncIterable<T> {
   try {
     yield* messages;
   } catch (error) {
-    throw typed(error, call);
+    throw typed(error);
   }
 }
 
-/** An error of ours stays; anything else is a bug of ours, whose text the caller never sees. */
-function typed(error: unknown, call: Call | undefined): ConnectError {
-  const result = asTyped(error);
-  if (call !== undefined) call.error = result;
-  return result;
-}
-
-/** The error itself if it has a reason, the matching one for aborted work, else BUG with the error as its cause. */
+/** The error itself if it has a reason, the matching one for aborted work, else BUG: its text never reaches the caller. */
 export function asTyped(error: unknown): ConnectError {
   if (error instanceof ConnectError && reasonOf(error) !== undefined) return error;
   if (error instanceof ConnectError && [Code.Canceled, Code.DeadlineExceeded].includes(error.code))
     return abortError(error);
-  return opsError(ErrorReason.BUG, "a defect of the service; it was logged with this call's x-request-id", {
-    cause: error,
-  });
+  return bug(error);
 }
 
 /** Replies that carry a token say it in a header too, where a shell finds it. */

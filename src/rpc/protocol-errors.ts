@@ -5,7 +5,7 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import type { Protocol } from "./call.ts";
 import { abortError } from "./deadline.ts";
-import { opsError, reasonOf } from "./errors.ts";
+import { bug, opsError, reasonOf } from "./errors.ts";
 
 /** What Connect says about a fault of the client's, and what the client is told instead. */
 interface Fault {
@@ -64,12 +64,8 @@ function malformed(text: string): { reason: ErrorReason; text: string } {
   return { reason: ErrorReason.MALFORMED, text };
 }
 
-/**
- * The typed error for one that an answer of Connect's holds: itself if it has a reason already, because it was thrown by something
- * of ours that Connect called. Connect's own texts may quote the body, and go no further.
- */
-export function typedFromConnect(error: ConnectError, protocol: Protocol, method: DescMethod): ConnectError {
-  if (reasonOf(error) !== undefined) return error;
+/** The typed error for a fault of the client's that Connect found; undefined for any other error. */
+export function faultOfClient(error: ConnectError, protocol: Protocol, method: DescMethod): ConnectError | undefined {
   for (const fault of faults) {
     const match = fault.text.exec(error.rawMessage);
     if (match === null) continue;
@@ -80,6 +76,17 @@ export function typedFromConnect(error: ConnectError, protocol: Protocol, method
       ...(limit === undefined ? {} : { metadata: { limit } }),
     });
   }
+  return undefined;
+}
+
+/**
+ * The typed error for one that an answer of Connect's holds: itself if it has a reason already, because it was thrown by something
+ * of ours that Connect called. Connect's own texts may quote the body, and go no further.
+ */
+export function typedFromConnect(error: ConnectError, protocol: Protocol, method: DescMethod): ConnectError {
+  if (reasonOf(error) !== undefined) return error;
+  const fault = faultOfClient(error, protocol, method);
+  if (fault !== undefined) return fault;
   switch (error.code) {
     case Code.InvalidArgument:
       return opsError(ErrorReason.MALFORMED, "the request can't be read");
@@ -89,9 +96,7 @@ export function typedFromConnect(error: ConnectError, protocol: Protocol, method
     case Code.DeadlineExceeded:
       return abortError(error);
     default:
-      return opsError(ErrorReason.BUG, "a defect of the service; it was logged with this call's x-request-id", {
-        cause: error,
-      });
+      return bug(error);
   }
 }
 
@@ -102,7 +107,7 @@ export function refusedBy(status: number, handler: UniversalHandler): ConnectErr
   if (status === 415) return wrongMediaType(handler);
   if (status === 505) return opsError(ErrorReason.MEDIA_TYPE, `${method.name} needs HTTP/2`);
   const cause = new Error(`the handler answered with HTTP ${status}`);
-  return opsError(ErrorReason.BUG, "a defect of the service; it was logged with this call's x-request-id", { cause });
+  return bug(cause);
 }
 
 /** HTTP_METHOD, with the header that HTTP wants. */

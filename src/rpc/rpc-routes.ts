@@ -1,10 +1,11 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, Interceptor, MethodImpl, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, MethodImpl, ServiceImpl } from "@connectrpc/connect";
 import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
 import type { FastifyInstance } from "fastify";
 import { deadline } from "./deadline.ts";
 import type { Gate } from "./gate.ts";
 import { decodeJsonText } from "./json-input.ts";
+import type { Observer } from "./observe.ts";
 import { ADMIN_PREFIX, type Side } from "./paths.ts";
 import { compressions } from "./protocol-errors.ts";
 import { serve, type ServeContext } from "./serve.ts";
@@ -22,8 +23,7 @@ export interface Served {
 /** What both registrations share. */
 export interface RpcContext extends ServeContext {
   readonly gate: Gate;
-  /** The outermost interceptor. */
-  readonly observe: Interceptor;
+  readonly observer: Observer;
   /** Ends streams, with the error that says why. */
   readonly endStreams: AbortSignal;
   /** Ends everything that is still open. */
@@ -65,7 +65,7 @@ function protocolsOf(side: Side): { connect: boolean; grpc: boolean; grpcWeb: bo
 function addMethod(router: ConnectRouter, method: DescMethod, handler: Handler, side: Side, context: RpcContext): void {
   router.rpc(method, handler as MethodImpl<typeof method>, {
     ...protocolsOf(side),
-    interceptors: [context.observe, deadline, validate],
+    interceptors: [context.observer.interceptor, deadline, validate, context.observer.requestLog],
     acceptCompression: [...compressions],
     // Inside a cluster, compressing costs more than it saves, and a watch's frames would be compressed once per watcher.
     ...(side === "mesh" ? { compressMinBytes: Number.MAX_SAFE_INTEGER } : {}),
