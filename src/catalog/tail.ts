@@ -11,8 +11,8 @@ import { RING_LIMITS, type RingLimits } from "./ring.ts";
 
 const POLL_MS = 1_000;
 const LONGEST_PAUSE_MS = 5_000;
-/** A poll that takes longer makes what is in memory count as stale. */
-const SLOW_POLL_MS = 5_000;
+/** A poll that takes longer makes what is in memory count as stale: before those who wait for it lose patience. */
+const SLOW_POLL_MS = 1_500;
 
 export interface TailOptions {
   readonly database: OpenDatabase;

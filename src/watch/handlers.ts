@@ -1,0 +1,53 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import type {
+  OperatorService,
+  WatchOperatorsRequest,
+  WatchOperatorsResponse,
+} from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { resetStreamKey } from "../rpc/reset-stream.ts";
+import { adminMessageOf } from "./admin-frames.ts";
+import { InternalFrames } from "./internal-frames.ts";
+import type { WatchFrame } from "./watch-frame.ts";
+import { parseWatchQuery } from "./watch-start.ts";
+import { watch, type WatchSources } from "./watcher.ts";
+import type { Watchers } from "./watchers.ts";
+
+/** What watches need; the same for admins and the mesh, so that both share frames and snapshot slots. */
+export interface WatchDeps extends WatchSources {
+  readonly watchers: Watchers;
+}
+
+/** Watches of admins' tools, in JSON or binary. */
+export function adminWatchHandlers(deps: WatchDeps): Pick<ServiceImpl<typeof OperatorAdminService>, "watchOperators"> {
+  return { watchOperators: (request, context) => messages(deps, request, context, adminMessageOf) };
+}
+
+/** Watches of the mesh: binary only, in the bytes that history stores. */
+export function meshWatchHandlers(deps: WatchDeps): Pick<ServiceImpl<typeof OperatorService>, "watchOperators"> {
+  const { messageOf } = new InternalFrames();
+  return { watchOperators: (request, context) => messages(deps, request, context, messageOf) };
+}
+
+async function* messages(
+  deps: WatchDeps,
+  request: WatchOperatorsRequest,
+  context: Pick<HandlerContext, "signal" | "values">,
+  messageOf: (frame: WatchFrame) => WatchOperatorsResponse,
+): AsyncGenerator<WatchOperatorsResponse, void, undefined> {
+  const query = parseWatchQuery(request, deps.catalog);
+  const open = deps.watchers.open(context.signal, context.values.get(resetStreamKey));
+  let ending: unknown;
+  try {
+    for await (const frame of watch(deps, query, open.progress, open.signal)) {
+      open.handingOver();
+      yield messageOf(frame);
+      open.handedOver();
+    }
+  } catch (error) {
+    ending = error;
+    throw error;
+  } finally {
+    open.close(ending);
+  }
+}
