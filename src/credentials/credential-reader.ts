@@ -1,4 +1,3 @@
-import { decodeToken } from "@operator-management/client";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import type {
   ConnectionSecret,
@@ -7,8 +6,9 @@ import type {
 import type { Logger } from "pino";
 import { SecretDamagedError, type SecretStore } from "../backends/secrets/secret-store.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { parseToken } from "../catalog/consistency.ts";
 import { requireConnection, requireLiveOperator } from "../operators/require-operator.ts";
-import { fieldInvalid, opsError } from "../rpc/errors.ts";
+import { opsError } from "../rpc/errors.ts";
 import type { SecretCache } from "./secret-cache.ts";
 import { secretPath } from "./secret-path.ts";
 import { typedSecretStoreError } from "./secret-store-error.ts";
@@ -33,9 +33,7 @@ export async function readCredential(
   signal: AbortSignal,
 ): Promise<ConnectionSecret> {
   if (request.minimumToken !== "") {
-    const token = decodeToken(request.minimumToken);
-    if (token === undefined) throw fieldInvalid([{ field: tokenPath, description: "is not a token of this service" }]);
-    await deps.catalog.waitFor(token, signal);
+    await deps.catalog.waitFor(parseToken(request.minimumToken, tokenPath), signal);
   }
   const path = pathOfUsable(deps.catalog, request);
   const cached = deps.cache.get(request.credentialId);

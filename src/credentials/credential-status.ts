@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { decodeToken, encodeToken } from "@operator-management/client";
+import { encodeToken } from "@operator-management/client";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import {
   GetCredentialStatusResponseSchema,
@@ -8,12 +8,13 @@ import {
   type GetCredentialStatusResponse,
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import type { Catalog } from "../catalog/catalog.ts";
+import { parseToken } from "../catalog/consistency.ts";
 import type { Database } from "../db/db.ts";
 import { findOperator } from "../history/find-operator.ts";
 import { readHead } from "../history/head.ts";
 import { requireConnection, requireLiveOperator } from "../operators/require-operator.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
-import { fieldInvalid, reasonOf } from "../rpc/errors.ts";
+import { reasonOf } from "../rpc/errors.ts";
 import { credentialVersion } from "./messages.ts";
 import { latestVersions } from "./queries.ts";
 
@@ -37,10 +38,7 @@ export async function credentialStatus(
 ): Promise<GetCredentialStatusResponse> {
   const { case: asked, value } = request.consistency?.requirement ?? { case: undefined };
   if (asked === "atLeastAsFresh") {
-    const token = decodeToken(value);
-    const field = "consistency.at_least_as_fresh";
-    if (token === undefined) throw fieldInvalid([{ field, description: "is not a token of this service" }]);
-    await deps.catalog.waitFor(token, signal);
+    await deps.catalog.waitFor(parseToken(value, "consistency.at_least_as_fresh"), signal);
   }
   try {
     return await fromDatabase(deps.db, request);

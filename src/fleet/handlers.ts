@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { decodeToken, encodeToken, type Position } from "@operator-management/client";
+import { encodeToken, type Position } from "@operator-management/client";
 import type { Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import {
   GetFleetStatusResponseSchema,
@@ -14,6 +14,7 @@ import {
 import type { Logger } from "pino";
 import { sameBytes } from "../catalog/bytes.ts";
 import { foreignToken, type Catalog } from "../catalog/catalog.ts";
+import { parseToken } from "../catalog/consistency.ts";
 import { callerOf, type Caller } from "../rpc/caller.ts";
 import { fieldInvalid } from "../rpc/errors.ts";
 import type { Fleet, ReportOutcome } from "./fleet.ts";
@@ -79,8 +80,7 @@ export function fleetStatusHandlers({
 /** A token of this store; undefined for none. @throws FIELD_INVALID, TOKEN_FOREIGN */
 function ownToken(text: string, field: string, { store }: Position): Token | undefined {
   if (text === "") return undefined;
-  const token = decodeToken(text);
-  if (token === undefined) throw fieldInvalid([{ field, description: "is not a token of this service" }]);
+  const token = parseToken(text, field);
   if (!sameBytes(token.store, store)) throw foreignToken();
   return token;
 }

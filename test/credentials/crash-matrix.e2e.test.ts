@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { join } from "node:path";
+import { and, eq } from "drizzle-orm";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { sweepCredentials } from "../../src/credentials/sweep.ts";
+import { credential } from "../../src/db/schema.ts";
+import { newDataDir, openWorld, putOperator, removeDataDir, type World } from "./world.ts";
+
+const { signal } = new AbortController();
+const HOUR_MS = 3_600_000;
+const NO_ROWS_IN_USE: ReadonlySet<string> = new Set();
+let dataDir: string;
+let world: World | undefined;
+
+beforeAll(async () => {
+  dataDir = await newDataDir();
+  world = await openWorld(dataDir);
+  await putOperator(world, "acme", { staged: {}, stored: {}, activated: {}, committed: {} });
+  await world.close();
+});
+afterEach(async () => world?.close());
+afterAll(() => removeDataDir(dataDir));
+
+async function crashAt(step: string, call: object): Promise<void> {
+  const setter = spawn(
+    process.execPath,
+    ["--conditions=source", join(import.meta.dirname, "credential-setter.ts"), dataDir, step, JSON.stringify(call)],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
+  const [, killedBy] = (await once(setter, "exit")) as [number | null, string | null];
+  expect(killedBy).toBe("SIGKILL");
+}
+
+describe.each([
+  { step: "staged", rowsLeft: ["STAGED"], secretWritten: false },
+  { step: "stored", rowsLeft: ["STAGED"], secretWritten: true },
+  { step: "activated", rowsLeft: ["STAGED"], secretWritten: true },
+  { step: "committed", rowsLeft: ["ACTIVE"], secretWritten: true },
+])("kill -9 of SetConnectionCredential once it is $step", ({ step, rowsLeft, secretWritten }) => {
+  const name = { operatorId: "acme", connectionId: step };
+  const call = { ...name, systemId: "acme01", password: `password-${step}`, requestId: randomUUID() };
+
+  test("leaves no credential in use without its secret", async () => {
+    await crashAt(step, call);
+    world = await openWorld(dataDir);
+    const rows = await world.database.db.select().from(credential).where(eq(credential.connectionId, step));
+    expect(rows.map(({ state }) => state)).toEqual(rowsLeft);
+    expect((await world.secrets.get(rows[0]!.path, signal)) !== undefined).toBe(secretWritten);
+    const active = world.catalog.get("acme")!.operator.connections[step]?.credential?.active;
+    expect(active?.id).toBe(rowsLeft.includes("ACTIVE") ? rows[0]!.id : undefined);
+  });
+
+  test("lets the same call be repeated with one credential in use", async () => {
+    world = await openWorld(dataDir);
+    const reply = await world.admin.setConnectionCredential(call);
+    const active = await world.database.db
+      .select()
+      .from(credential)
+      .where(and(eq(credential.connectionId, step), eq(credential.state, "ACTIVE")));
+    expect(active.map(({ id }) => id)).toEqual([reply.credential?.id]);
+    const read = await world.mesh.getConnectionCredential({
+      ...name,
+      credentialId: reply.credential!.id,
+      minimumToken: reply.token,
+    });
+    expect(read.secret?.password).toBe(call.password);
+  });
+
+  test("leaves nothing that the sweep doesn't clean", async () => {
+    world = await openWorld(dataDir);
+    const now = (): Date => new Date(Date.now() + HOUR_MS + 1_000);
+    const { database, secrets } = world;
+    await sweepCredentials({ db: database.db, secrets, now, credentialsInUse: () => NO_ROWS_IN_USE }, signal);
+    const rows = await database.db.select().from(credential).where(eq(credential.connectionId, step));
+    for (const row of rows) {
+      expect(["ACTIVE", "ABANDONED"]).toContain(row.state);
+      expect((await secrets.get(row.path, signal)) !== undefined).toBe(row.state === "ACTIVE");
+    }
+  });
+});

@@ -1,0 +1,40 @@
+// Sets one credential on the data folder given and dies by SIGKILL at the step given: what a crash does there.
+import { openWorld, withMethods } from "./world.ts";
+
+const [dataDir = "", step = "", call = "{}"] = process.argv.slice(2);
+
+/** Dies at once when this is the step. */
+function dieAt(here: string): void {
+  if (here === step) process.kill(process.pid, "SIGKILL");
+}
+
+const world = await openWorld(dataDir, {
+  secrets: (real) =>
+    withMethods(real, {
+      put: async (...args) => {
+        dieAt("staged");
+        await real.put(...args);
+        dieAt("stored");
+      },
+    }),
+  history: (real) => ({
+    change: async (request, reply, decide) => {
+      const result = await real.change(request, reply, async (snapshot) => {
+        const decision = await decide(snapshot);
+        return {
+          ...decision,
+          alsoWrite: async (tx, revision) => {
+            await decision.alsoWrite?.(tx, revision);
+            dieAt("activated");
+          },
+        };
+      });
+      dieAt("committed");
+      return result;
+    },
+  }),
+});
+await world.admin.setConnectionCredential(
+  JSON.parse(call) as Parameters<typeof world.admin.setConnectionCredential>[0],
+);
+throw new Error(`it did not die at ${step}`);
