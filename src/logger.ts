@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 export function createLogger(config: Config["log"]): Logger {
   const options = {
     level: config.level,
-    base: undefined,
+    base: null,
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (config.format === "json") return pino(options, pino.destination({ dest: 1, sync: true }));
@@ -17,7 +17,8 @@ export function createLogger(config: Config["log"]): Logger {
       sync: true,
       colorize: process.stdout.isTTY,
       translateTime: "SYS:HH:MM:ss.l",
-      ignore: "requestId",
+      ignore: "requestId,service,method,code",
+      singleLine: true,
     }),
   );
 }

@@ -16,6 +16,9 @@ ${configHelp()}
 /** How long shutdown waits for calls in flight, in milliseconds. */
 const GRACE_MS = 10_000;
 
+/** Signals that follow the first one this closely are the same wish, in milliseconds. */
+const SAME_SIGNAL_MS = 500;
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
   if (values.help === true) {
@@ -26,12 +29,16 @@ async function main(): Promise<void> {
   const logger = createLogger(config.log);
   let service: RunningService | undefined;
   const stopping = new AbortController();
+  let firstSignal = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
+    // Ctrl-C reaches this process twice at once when npm started it: from the terminal and from npm.
+    if (stopping.signal.aborted && performance.now() - firstSignal < SAME_SIGNAL_MS) return;
     if (stopping.signal.aborted) {
       logger.warn({ signal }, "second signal: stopping without waiting");
       process.exit(130);
     }
     logger.info({ signal }, `stopping; calls in flight have ${GRACE_MS / 1000} s`);
+    firstSignal = performance.now();
     stopping.abort();
   };
   process.on("SIGINT", onSignal);

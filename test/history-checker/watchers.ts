@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { OperatorCatalog } from "@operator-management/client";
+import { createMeshClient, OperatorCatalog } from "@operator-management/client";
 import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Watcher } from "./observation.ts";
 import type { Random } from "./random.ts";
@@ -90,7 +90,8 @@ export async function startCatalogWatcher(
   const { filter, matches } = filterOf(random);
   const recording = recordWatch();
   const transport = createGrpcTransport({ baseUrl, interceptors: [recording.interceptor] });
-  const catalog = await OperatorCatalog.start({ transport, filter, bookmarkInterval: 1_000 });
+  const client = createMeshClient({ transport });
+  const catalog = await OperatorCatalog.start({ client, filter, bookmarkIntervalMs: 1_000 });
   return {
     catalog,
     faults: () => 0,

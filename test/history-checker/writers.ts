@@ -36,7 +36,7 @@ export async function write(
 ): Promise<AcknowledgedWrite[]> {
   const acknowledged: AcknowledgedWrite[] = [];
   const own: string[] = [];
-  const keep = (reply: { operator?: Operator; token: string }): void => {
+  const keep = (reply: { operator?: Operator | undefined; token: string }): void => {
     if (reply.operator === undefined) throw new Error("a reply without its operator");
     acknowledged.push({ id: reply.operator.id, position: positionOf(reply.token), content: contentOf(reply.operator) });
   };
