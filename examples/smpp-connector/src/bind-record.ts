@@ -1,0 +1,70 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { BindState, BindStatusSchema, type BindStatus } from "@operator-management/contract/ops/v1/health_pb.js";
+import type { Slot } from "./desired.ts";
+import type { SmppSession } from "./session.ts";
+
+const LONGEST_TEXT = 500;
+
+/** What the service is told of one bind; every change is a change of state or of the words about it. */
+export class BindRecord {
+  readonly #status: BindStatus;
+
+  constructor({ role, index }: Slot) {
+    const now = timestampFromDate(new Date());
+    this.#status = create(BindStatusSchema, { role, index, state: BindState.UNBOUND, since: now, unboundSince: now });
+  }
+
+  connecting(endpointId: string, credentialId: string): void {
+    Object.assign(this.#status, { endpointId, credentialId, detail: "" });
+    delete this.#status.nextAttemptTime;
+    this.#enter(BindState.CONNECTING);
+  }
+
+  binding(): void {
+    this.#enter(BindState.BINDING);
+  }
+
+  bound(session: SmppSession): void {
+    this.#enter(BindState.BOUND);
+    const { localAddress, peerAddress } = session;
+    Object.assign(this.#status, { localAddress, peerAddress, lastBindStatus: 0, boundSince: this.#status.since });
+    delete this.#status.unboundSince;
+  }
+
+  ended(why: string): void {
+    this.#enter(BindState.UNBOUND);
+    this.#status.lastCloseReason = oneLine(why);
+    this.#status.unboundSince ??= timestampFromDate(new Date());
+    delete this.#status.boundSince;
+  }
+
+  failed(detail: string, bindStatus?: number): void {
+    this.#enter(BindState.FAILED);
+    this.#status.detail = oneLine(detail);
+    if (bindStatus !== undefined) this.#status.lastBindStatus = bindStatus;
+  }
+
+  nextAttempt(time: Date): void {
+    this.#status.nextAttemptTime = timestampFromDate(time);
+  }
+
+  /** A copy, with what the session, if any, says of itself. */
+  status(session: SmppSession | undefined): BindStatus {
+    return create(BindStatusSchema, {
+      ...this.#status,
+      enquireLinksMissed: session?.enquireLinks.missed ?? 0,
+      enquireLinksAnswered: session?.enquireLinks.answered ?? 0,
+    });
+  }
+
+  #enter(state: BindState): void {
+    if (this.#status.state === state) return;
+    this.#status.state = state;
+    this.#status.since = timestampFromDate(new Date());
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, " ").slice(0, LONGEST_TEXT);
+}

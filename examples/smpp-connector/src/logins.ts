@@ -1,0 +1,113 @@
+import type { ConnectionRef, Credential } from "@operator-management/client";
+
+/** What is used of the SDK's Credentials, which keeps the budget of failed logins. */
+export interface CredentialSource {
+  candidates(ref: ConnectionRef): Promise<readonly Credential[]>;
+  mayTry(ref: ConnectionRef, credentialId: string): boolean;
+  nextTryTime(ref: ConnectionRef, credentialId: string): Date | undefined;
+  reportRejected(ref: ConnectionRef, credentialId: string): void;
+  reportAccepted(ref: ConnectionRef, credentialId: string): void;
+  reportAbandoned(ref: ConnectionRef, credentialId: string): void;
+}
+
+/** The right to try one login. Exactly one of the three is to be called with its result. */
+export interface Login {
+  readonly credential: Credential;
+  accepted(): void;
+  /** The vendor refused system_id or password. */
+  refused(): { readonly triesLeft: number; readonly until: Date | undefined };
+  /** The try ended without a word on the credential. */
+  abandoned(): void;
+}
+
+/** The SDK's budget; here it is only for the words. */
+const TRIES = 3;
+
+/** No login may be tried now; the message says why. */
+export class NoLoginError extends Error {
+  override readonly name = "NoLoginError";
+  /** When one may; undefined: when the configuration changes. */
+  readonly until: Date | undefined;
+
+  constructor(message: string, until?: Date, options?: ErrorOptions) {
+    super(message, options);
+    this.until = until;
+  }
+}
+
+/**
+ * Hands out logins of one connection: one at a time until the vendor has accepted the credential, so that a wrong password costs
+ * one try and not one per bind.
+ */
+export class Logins {
+  readonly #ref: ConnectionRef;
+  readonly #source: CredentialSource;
+  #proven: string | undefined;
+  #refusals = { id: "", count: 0 };
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(ref: ConnectionRef, source: CredentialSource) {
+    this.#ref = ref;
+    this.#source = source;
+  }
+
+  /** Rejects with {@link NoLoginError}, or with the signal's reason when it aborts while others have their turn. */
+  async next(signal: AbortSignal): Promise<Login> {
+    const known = await this.#credential();
+    if (known.id === this.#proven) return this.#take(known, () => undefined);
+    const mine = Promise.withResolvers<void>();
+    const before = this.#turn;
+    this.#turn = before.then(() => mine.promise);
+    try {
+      await before;
+      signal.throwIfAborted();
+      // Whoever was before may have proven it, or another one is in force by now.
+      const credential = await this.#credential();
+      signal.throwIfAborted();
+      const login = this.#take(credential, mine.resolve);
+      if (credential.id === this.#proven) mine.resolve();
+      return login;
+    } catch (error) {
+      mine.resolve();
+      throw error;
+    }
+  }
+
+  async #credential(): Promise<Credential> {
+    const [credential] = await this.#source.candidates(this.#ref).catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : "unknown error";
+      throw new NoLoginError(`the password can't be fetched: ${why}`, undefined, { cause });
+    });
+    if (credential === undefined) throw new NoLoginError("no credential is stored");
+    return credential;
+  }
+
+  #take(credential: Credential, over: () => void): Login {
+    const { id } = credential;
+    if (!this.#source.mayTry(this.#ref, id)) {
+      const until = this.#source.nextTryTime(this.#ref, id);
+      throw new NoLoginError("refused too often: waiting, as more tries could get the account banned", until);
+    }
+    return {
+      credential,
+      accepted: () => {
+        this.#proven = id;
+        this.#refusals = { id, count: 0 };
+        this.#source.reportAccepted(this.#ref, id);
+        over();
+      },
+      refused: () => {
+        this.#proven = undefined;
+        this.#source.reportRejected(this.#ref, id);
+        over();
+        this.#refusals = { id, count: this.#refusals.id === id ? this.#refusals.count + 1 : 1 };
+        const until = this.#source.nextTryTime(this.#ref, id);
+        return { until, triesLeft: until === undefined ? Math.max(1, TRIES - this.#refusals.count) : 0 };
+      },
+      abandoned: () => {
+        this.#source.reportAbandoned(this.#ref, id);
+        over();
+      },
+    };
+  }
+}

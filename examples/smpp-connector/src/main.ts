@@ -1,0 +1,61 @@
+import { Credentials, NodeReporter, OperatorCatalog } from "@operator-management/client";
+import { createMeshClient } from "@operator-management/client/node";
+import { Connector } from "./connector.ts";
+import { help, parseOptions, UsageError, type Options } from "./options.ts";
+import { followService, revisionOf, storyLogger } from "./service-story.ts";
+import { startTraffic } from "./traffic.ts";
+
+async function run({ url, node, labels, traffic }: Options): Promise<void> {
+  const stopped = signalled();
+  tell(node, `starting; the service should be at ${url}`);
+  const client = createMeshClient({ baseUrl: url });
+  const service = (text: string): void => tell("service", text);
+  const logger = storyLogger(service);
+  const catalog = await OperatorCatalog.start({ client, logger, ready: { timeoutMs: 1_000, otherwise: "continue" } });
+  if (catalog.status.source === "none") service("not there yet: waiting for it");
+  else service(`configuration of revision ${revisionOf(catalog.status.token)} received`);
+  const unfollow = followService(catalog, service, () => logger.heardAgain());
+  const reporter = NodeReporter.start({ client, node: { name: node, labels }, logger });
+  const credentials = new Credentials({ client, catalog });
+  const connector = new Connector({ catalog, credentials, reporter, labels, tell });
+  const stopTraffic = traffic ? startTraffic(() => connector.links, tell) : () => undefined;
+
+  await stopped;
+  tell(node, "stopping: unbinding everything");
+  unfollow();
+  stopTraffic();
+  reporter.accepting(false);
+  await connector.close();
+  await reporter.close();
+  await catalog.close();
+  tell(node, "stopped");
+}
+
+/** One line: the time, about whom, and what. */
+function tell(who: string, text: string): void {
+  console.log(`${new Date().toISOString().slice(11, 23)}  ${who.padEnd(24)}  ${text}`);
+}
+
+/** A second signal ends the process at once, as the first one's handler is gone by then. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    // Neither a signal handler nor the SDK keeps a process alive, and a connector without binds has nothing else to do.
+    const alive = setInterval(() => undefined, 2 ** 30);
+    const stop = (): void => {
+      clearInterval(alive);
+      process.off("SIGTERM", stop).off("SIGINT", stop);
+      resolve();
+    };
+    process.on("SIGTERM", stop).on("SIGINT", stop);
+  });
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2), process.env);
+  if (options.help) console.log(help);
+  else await run(options);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`connector: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,56 @@
+import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
+import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
+import type { Bind } from "./bind.ts";
+import { ESME_ROK, statusName } from "./command-status.ts";
+import type { Link } from "./link.ts";
+import { BindFailedError, type SmppSession } from "./session.ts";
+
+/** How often the links are looked over for a segment that may go, in milliseconds. */
+const TICK = 5;
+
+const message = {
+  source_addr_ton: 5,
+  source_addr: "TEST",
+  dest_addr_ton: 1,
+  dest_addr_npi: 1,
+  // Country code 999 is nobody's.
+  destination_addr: "999000000001",
+  short_message: "test",
+};
+
+/**
+ * Sends test messages on every ENABLED connection, as many as its rate and window allow: what a connector's real traffic would feel
+ * of a change. Returns what stops it.
+ */
+export function startTraffic(links: () => Iterable<Link>, tell: (who: string, text: string) => void): () => void {
+  const unanswered = new WeakMap<SmppSession, number>();
+  const send = (bind: Bind, session: SmppSession): void => {
+    unanswered.set(session, (unanswered.get(session) ?? 0) + 1);
+    session
+      .submit(message)
+      .then(
+        (status) => {
+          if (status !== ESME_ROK) tell(bind.name, `a message was refused (${statusName(status)})`);
+        },
+        (error: unknown) => {
+          // The session ended or the vendor didn't answer: whether it was delivered is unknown, and it was a test.
+          if (!(error instanceof BindFailedError)) throw error;
+          tell(bind.name, `a message's fate is unknown: ${error.message}`);
+        },
+      )
+      .finally(() => unanswered.set(session, (unanswered.get(session) ?? 1) - 1));
+  };
+  const timer = setInterval(() => {
+    for (const link of links()) {
+      if (link.config.effectiveState !== AdminState.ENABLED) continue;
+      for (const bind of link.binds) {
+        const { session } = bind;
+        if (session === undefined || bind.slot.role === BindRole.RX) continue;
+        while ((unanswered.get(session) ?? 0) < link.rate.window && link.rate.take(bind.endpointId, bind.name) === 0) {
+          send(bind, session);
+        }
+      }
+    }
+  }, TICK);
+  return () => clearInterval(timer);
+}
