@@ -7,7 +7,7 @@ import { deepFreeze } from "./deep-freeze.ts";
 import { isSameStore, positionOf } from "./position.ts";
 import { RecentRevisions } from "./recent-revisions.ts";
 import { isSame, revisionEvents, touchedBetween, type Operators, type Revision, type Touched } from "./revision.ts";
-import type { ResyncReason } from "./watch.ts";
+import type { ResyncReason } from "./reconnect.ts";
 
 /** Names a connection. */
 export interface ConnectionRef {

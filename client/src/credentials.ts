@@ -5,6 +5,9 @@ import type { OperatorCatalog } from "./catalog.ts";
 import type { MeshClient } from "./clients.ts";
 import { Secret } from "./secret.ts";
 
+/** Most secrets that one call may ask for. */
+const BATCH_SIZE = 100;
+
 /** What a bind needs, without anything that a log could give away. */
 export interface Credential {
   /** The version's immutable id. */
@@ -54,6 +57,29 @@ export class Credentials {
   }
 
   /**
+   * Fetches what isn't known yet of all connections (that the predicate accepts), a hundred per call, for a cold start. What can't be had is left
+   * to `candidates`, which says why. Rejects with ConnectError when the service can't be reached.
+   */
+  async prefetch(predicate?: (connection: CatalogConnection) => boolean): Promise<void> {
+    const minimumToken = this.#catalog.status.token;
+    const wanted = this.#catalog.connections(predicate).flatMap(({ operatorId, connectionId, connection }) => {
+      const credentialId = connection.credential?.active?.id;
+      if (credentialId === undefined || this.#secrets.has(secretKey(operatorId, connectionId, credentialId))) return [];
+      return [{ operatorId, connectionId, credentialId, minimumToken }];
+    });
+    for (let start = 0; start < wanted.length; start += BATCH_SIZE) {
+      const requests = wanted.slice(start, start + BATCH_SIZE);
+      const { results } = await this.#client.batchGetConnectionCredentials({ requests });
+      for (const [index, { result }] of results.entries()) {
+        const request = requests[index];
+        if (request === undefined || result.case !== "secret") continue;
+        const key = secretKey(request.operatorId, request.connectionId, request.credentialId);
+        this.#secrets.set(key, Promise.resolve(credentialOf(result.value)));
+      }
+    }
+  }
+
+  /**
    * Whether a login with this credential may be tried now; if so the try is taken. At most 3 per 15 minutes, and after 3 refusals one
    * probe per 30 minutes; a credential that was accepted has no limit, and a new one starts afresh. Report each try's result.
    */
@@ -83,7 +109,7 @@ export class Credentials {
   }
 
   #secret({ operatorId, connectionId }: CatalogConnection, credentialId: string): Promise<Credential> {
-    const key = `${operatorId}/${connectionId}/${credentialId}`;
+    const key = secretKey(operatorId, connectionId, credentialId);
     const known = this.#secrets.get(key);
     if (known !== undefined) return known;
     const fetched = this.#fetch(operatorId, connectionId, credentialId);
@@ -116,6 +142,10 @@ function credentialOf({ credentialId, systemId, password, clientCertificate }: C
           }),
         }),
   });
+}
+
+function secretKey(operatorId: string, connectionId: string, credentialId: string): string {
+  return `${operatorId}/${connectionId}/${credentialId}`;
 }
 
 function budgetKey(ref: ConnectionRef | string, credentialId: string): string {

@@ -1,5 +1,6 @@
 export { singleAttempt, withCallPolicy, type CallPolicy } from "./call-policy.ts";
-export { OperatorCatalog, type CatalogEvents, type CatalogOptions, type CatalogStatus } from "./catalog.ts";
+export { OperatorCatalog } from "./catalog.ts";
+export type { CatalogEvents, CatalogOptions, CatalogStatus } from "./catalog-options.ts";
 export { CatalogError, type CatalogErrorReason } from "./catalog-error.ts";
 export type { CatalogConnection, ConnectionRef } from "./catalog-state.ts";
 export {
@@ -17,4 +18,4 @@ export type { CatalogEvent, CatalogRef, Revision } from "./revision.ts";
 export { Secret } from "./secret.ts";
 export { NodeReporter, type NodeReporterOptions } from "./status-reporter.ts";
 export { decodeToken, encodeToken, type Position } from "./token.ts";
-export type { ResyncReason } from "./watch.ts";
+export type { ResyncReason } from "./reconnect.ts";
