@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
@@ -31,6 +31,7 @@ import { History } from "./history/commit.ts";
 import { revisionHandlers } from "./history/revision-handlers.ts";
 import { verifyHandler } from "./history/verify-handler.ts";
 import { startMetricsServer } from "./metrics-server.ts";
+import { logReady } from "./ready-log.ts";
 import { operatorHandlers } from "./operators/handlers.ts";
 import { HealthState } from "./rpc/health.ts";
 import { localIdentity } from "./rpc/local-identity.ts";
@@ -79,7 +80,14 @@ export async function startService(
     state.listening = true;
     state.ready = true;
     parts.health.set(true);
-    logReady(config, folder, { server, metricsPort: metrics.port, started }, parts, logger);
+    logReady(logger, {
+      host: config.host,
+      port: server.port,
+      metricsPort: metrics.port,
+      adminTokenFile: folder.adminTokenFile,
+      operators: parts.catalog.size,
+      ms: Math.round(performance.now() - started),
+    });
     let ended: Promise<void> | undefined;
     const end = async (graceMs: number): Promise<void> => {
       state.ready = false;
@@ -225,31 +233,4 @@ async function listening<T>(setting: string, port: number, listen: () => Promise
 async function ownVersion(): Promise<string> {
   const file = new URL("../package.json", import.meta.url);
   return (JSON.parse(await readFile(file, "utf8")) as { version: string }).version;
-}
-
-function logReady(
-  config: Config,
-  folder: DataFolder,
-  {
-    server,
-    metricsPort,
-    started,
-  }: { readonly server: RunningServer; readonly metricsPort: number; readonly started: number },
-  { catalog }: Parts,
-  logger: Logger,
-): void {
-  const host = config.host === "::1" ? "[::1]" : config.host;
-  const url = `http://${host}:${server.port}`;
-  const fromHere = relative(process.cwd(), folder.adminTokenFile);
-  const token = fromHere.startsWith("..") ? folder.adminTokenFile : fromHere;
-  const facts = {
-    port: server.port,
-    metricsPort,
-    operators: catalog.size,
-    ms: Math.round(performance.now() - started),
-  };
-  logger.info({ ready: true, ...facts }, `ready on ${url}`);
-  logger.info(`list operators:  curl -sS -H "Authorization: Bearer $(cat ${token})" ${url}/v1/admin/operators`);
-  logger.info(`metrics, probes: curl -sS http://${host}:${metricsPort}/metrics   (also /livez, /readyz, /startupz)`);
-  logger.info("see it all work: npm run demo   (in another terminal; it brings its own service)");
 }

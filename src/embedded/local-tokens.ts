@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Role, RoleSchema } from "@operator-management/contract/ops/v1/annotations_pb.js";
+import { RoleSchema, type Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { LocalToken } from "../rpc/local-identity.ts";
 import { StartError } from "../start-error.ts";
 
@@ -34,7 +34,7 @@ export async function readLocalTokens(file: string): Promise<LocalToken[]> {
 
 const roles: ReadonlyMap<string, Role> = new Map(
   RoleSchema.values
-    .filter(({ number }) => number !== Role.UNSPECIFIED)
+    .filter(({ number }) => number > 0)
     .map(({ name, number }) => [
       name
         .replace(/^ROLE_/, "")

@@ -1,0 +1,26 @@
+import { relative } from "node:path";
+import type { Logger } from "pino";
+
+/** What a person needs to know to go on from a service that has just started. */
+export interface ReadyFacts {
+  readonly host: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly adminTokenFile: string;
+  readonly operators: number;
+  /** From start to ready. */
+  readonly ms: number;
+}
+
+/** Logs that the service is ready, and commands to paste. The admin token is named by its file, never printed. */
+export function logReady(logger: Logger, facts: ReadyFacts): void {
+  const host = facts.host === "::1" ? "[::1]" : facts.host;
+  const url = `http://${host}:${facts.port}`;
+  const fromHere = relative(process.cwd(), facts.adminTokenFile);
+  const token = fromHere.startsWith("..") ? facts.adminTokenFile : fromHere;
+  const { port, metricsPort, operators, ms } = facts;
+  logger.info({ ready: true, port, metricsPort, operators, ms }, `ready on ${url}`);
+  logger.info(`list operators:  curl -sS -H "Authorization: Bearer $(cat ${token})" ${url}/v1/admin/operators`);
+  logger.info(`metrics, probes: curl -sS http://${host}:${metricsPort}/metrics   (also /livez, /readyz, /startupz)`);
+  logger.info("see it all work: npm run demo   (in another terminal; it brings its own service)");
+}
