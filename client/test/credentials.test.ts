@@ -1,0 +1,161 @@
+import { inspect } from "node:util";
+import { Code } from "@connectrpc/connect";
+import type {
+  BatchGetConnectionCredentialsRequest,
+  GetConnectionCredentialRequest,
+} from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
+import pino from "pino";
+import { describe, expect, it } from "vitest";
+import { Credentials, Secret } from "../src/index.ts";
+import { createMeshClient } from "../src/node.ts";
+import { catalogOf } from "./harness/catalog-of.ts";
+import { closingAfterEach } from "./harness/closing.ts";
+import { operator, snapshot, token, untilGone, upserts } from "./harness/frames.ts";
+import { serviceError, startMeshServer } from "./harness/mesh-server.ts";
+
+const closing = closingAfterEach();
+
+const withCredential = (id: string, credentialId: string) =>
+  operator(id, 1, { connections: { main: { credential: { active: { id: credentialId } } }, bare: {} } });
+
+/** A service with the operators acme and beta, whose secrets are `pw-<credential id>`. */
+async function serviceWithSecrets(refusals = 0) {
+  const changed = Promise.withResolvers<void>();
+  const reads: GetConnectionCredentialRequest[] = [];
+  const batches: BatchGetConnectionCredentialsRequest[] = [];
+  const secretOf = (credentialId: string) => ({
+    credentialId,
+    systemId: "acme01",
+    password: `pw-${credentialId}`,
+    clientCertificate: { chainPem: "chain", keyPem: "private-key" },
+  });
+  const server = closing(
+    await startMeshServer({
+      watches: [
+        async function* ({ signal }) {
+          yield* snapshot([withCredential("acme", "c1"), withCredential("beta", "gone")], token(1));
+          await changed.promise;
+          yield upserts([withCredential("acme", "c2")], token(2));
+          await untilGone(signal);
+        },
+      ],
+      mesh: {
+        async getConnectionCredential(request) {
+          reads.push(request);
+          if (request.credentialId === "gone") throw serviceError(Code.NotFound, "CREDENTIAL_NOT_FOUND");
+          if (reads.length <= refusals) throw serviceError(Code.Internal, "BUG");
+          return { secret: secretOf(request.credentialId) };
+        },
+        async batchGetConnectionCredentials(request) {
+          batches.push(request);
+          return {
+            results: request.requests.map(({ credentialId }) => ({
+              result:
+                credentialId === "gone"
+                  ? { case: "error" as const, value: ErrorReason.CREDENTIAL_NOT_FOUND }
+                  : { case: "secret" as const, value: secretOf(credentialId) },
+            })),
+          };
+        },
+      },
+    }),
+  );
+  const catalog = closing(await catalogOf(server));
+  return { server, catalog, reads, batches, change: changed.resolve, client: createMeshClient(server) };
+}
+
+describe("credentials", () => {
+  it("are fetched once per id, with the position at which the id was seen", async () => {
+    const { catalog, client, reads, change } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog });
+    const both = await Promise.all([credentials.candidates("acme/main"), credentials.candidates("acme/main")]);
+    const [first] = both[0];
+    expect(first).toMatchObject({ id: "c1", systemId: "acme01", clientCertificate: { chainPem: "chain" } });
+    expect(first?.password.reveal()).toBe("pw-c1");
+    expect(first?.clientCertificate?.keyPem.reveal()).toBe("private-key");
+    expect(reads).toMatchObject([
+      { operatorId: "acme", connectionId: "main", credentialId: "c1", minimumToken: token(1) },
+    ]);
+    change();
+    await catalog.waitFor(token(2));
+    const [second] = await credentials.candidates({ operatorId: "acme", connectionId: "main" });
+    expect(second?.password.reveal()).toBe("pw-c2");
+    expect(reads[1]).toMatchObject({ credentialId: "c2", minimumToken: token(2) });
+  });
+
+  it("stay known while the service is away", async () => {
+    const { server, catalog, client } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog });
+    await credentials.candidates("acme/main");
+    await server.close();
+    expect(await credentials.candidates("acme/main")).toHaveLength(1);
+  });
+
+  it("are none for a connection without one, and for one that isn't there", async () => {
+    const { catalog, client } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog });
+    expect(await credentials.candidates("acme/bare")).toEqual([]);
+    expect(await credentials.candidates("acme/nothing")).toEqual([]);
+  });
+
+  it("are asked for again after a failure", async () => {
+    const { catalog, client, reads } = await serviceWithSecrets(1);
+    const credentials = new Credentials({ client, catalog });
+    await expect(credentials.candidates("acme/main")).rejects.toMatchObject({ code: Code.Internal });
+    expect(await credentials.candidates("acme/main")).toHaveLength(1);
+    expect(reads).toHaveLength(2);
+    await expect(credentials.candidates("beta/main")).rejects.toMatchObject({ code: Code.NotFound });
+  });
+
+  it("come in batches for a cold start", async () => {
+    const { catalog, client, reads, batches } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog });
+    await credentials.prefetch();
+    await credentials.prefetch((connection) => connection.operatorId === "acme");
+    expect(batches.map((batch) => batch.requests.map((each) => each.credentialId))).toEqual([["c1", "gone"]]);
+    expect(await credentials.candidates("acme/main")).toHaveLength(1);
+    expect(reads).toHaveLength(0);
+  });
+
+  it("have a login budget per connection and credential", async () => {
+    const { catalog, client } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog, now: () => 1_000 });
+    const ref = { operatorId: "acme", connectionId: "main" };
+    for (let attempt = 0; attempt < 3; attempt++) {
+      expect(credentials.mayTry(ref, "c1")).toBe(true);
+      credentials.reportRejected("acme/main", "c1");
+    }
+    expect(credentials.mayTry(ref, "c1")).toBe(false);
+    expect(credentials.nextTryTime(ref, "c1")).toEqual(new Date(1_000 + 30 * 60_000));
+    expect(credentials.mayTry(ref, "c2")).toBe(true);
+    expect(credentials.nextTryTime(ref, "c2")).toBeUndefined();
+    credentials.reportAbandoned(ref, "c2");
+    credentials.reportAccepted(ref, "c1");
+    expect(credentials.mayTry(ref, "c1")).toBe(true);
+  });
+});
+
+describe("a secret", () => {
+  it("doesn't show, whoever prints it and whatever it stands in", async () => {
+    const { catalog, client } = await serviceWithSecrets();
+    const credentials = new Credentials({ client, catalog });
+    const candidates = await credentials.candidates("acme/main");
+    const lines: string[] = [];
+    pino({}, { write: (line: string) => void lines.push(line) }).info({ candidates, credentials }, "x");
+    const printed = [
+      inspect(candidates, { depth: 9, showHidden: true }),
+      inspect(credentials, { depth: 9, showHidden: true }),
+      JSON.stringify({ candidates, credentials }),
+      String(candidates[0]?.password),
+      `${String(candidates[0]?.clientCertificate?.keyPem)}`,
+      ...lines,
+    ].join("\n");
+    expect(printed).toContain("[redacted]");
+    expect(printed).not.toMatch(/pw-c1|private-key/);
+  });
+
+  it("shows only when asked", () => {
+    expect(new Secret("open sesame").reveal()).toBe("open sesame");
+  });
+});
