@@ -3,10 +3,7 @@ import { opsError } from "../rpc/errors.ts";
 
 /** WATCH_TOO_SLOW. */
 export function watchTooSlow(): Error {
-  return opsError(
-    ErrorReason.WATCH_TOO_SLOW,
-    "this watch was read too slowly, and its position is no longer in memory: resume on a new stream, or list again",
-  );
+  return opsError(ErrorReason.WATCH_TOO_SLOW, "this watch was read too slowly: resume on a new stream, or list again");
 }
 
 /** REVISION_COMPACTED: `oldest` is the oldest position that can be resumed from. */

@@ -98,6 +98,7 @@ async function* snapshot(
       bytes += entry.delimited.length;
     }
     if (part.length > 0) yield upserts(part);
+    signal.throwIfAborted();
     return position;
   } finally {
     progress.inSnapshot = false;

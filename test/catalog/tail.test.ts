@@ -1,34 +1,15 @@
-import { pino } from "pino";
 import { sql } from "drizzle-orm";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { Catalog, type LoadedCatalog } from "../../src/catalog/catalog.ts";
+import { expect, test } from "vitest";
+import type { Catalog, LoadedCatalog } from "../../src/catalog/catalog.ts";
 import { loadCatalog } from "../../src/catalog/load.ts";
-import { Tail } from "../../src/catalog/tail.ts";
 import type { CatalogEntry } from "../../src/catalog/entry.ts";
-import { TestStore, type Edit, type OperatorInit } from "./support/test-store.ts";
+import { useFollowedStore } from "./support/followed-store.ts";
+import type { Edit, OperatorInit } from "./support/test-store.ts";
 import { until } from "./support/until.ts";
 
-let store: TestStore;
-let tails: Tail[] = [];
-
-beforeAll(async () => {
-  store = await TestStore.open();
-});
-afterAll(() => store.close());
-beforeEach(() => store.reset());
-afterEach(async () => {
-  await Promise.all(tails.map((tail) => tail.close()));
-  tails = [];
-});
-
-async function follow(): Promise<{ catalog: Catalog; tail: Tail }> {
-  const catalog = new Catalog();
-  const tail = Tail.start({ database: store.database, catalog, logger: pino({ enabled: false }) });
-  tails.push(tail);
-  await tail.loaded;
-  return { catalog, tail };
-}
+const followed = useFollowedStore();
+const follow = (): ReturnType<typeof followed.follow> => followed.follow();
 
 /** Everything that readers can see of a state. */
 function stateOf(loaded: Pick<LoadedCatalog, "ring"> & { entries: Iterable<CatalogEntry> }): unknown {
@@ -55,7 +36,7 @@ function entryState({ id, uid, bytes, digest, keys }: CatalogEntry): unknown {
 }
 
 async function loadedState(): Promise<unknown> {
-  const { entries, ring } = await loadCatalog(store.database.db);
+  const { entries, ring } = await loadCatalog(followed.store.database.db);
   return stateOf({ ring, entries: [...entries.values()].sort((a, b) => (a.id < b.id ? -1 : 1)) });
 }
 
@@ -105,15 +86,15 @@ function editsOf(
 test("a catalog tailed to N equals one loaded at N, byte for byte, also through reloads", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
-      await store.reset();
+      await followed.store.reset();
       const { catalog, tail } = await follow();
       const live = new Set<string>();
       const deleted = new Set<string>();
       for (const wish of steps) {
         const edits = editsOf(wish, live, deleted);
         if (edits.length === 0) continue;
-        await store.commit(...edits);
-        if (wish.reload) catalog.replace(await loadCatalog(store.database.db, (id) => catalog.get(id)));
+        await followed.store.commit(...edits);
+        if (wish.reload) catalog.replace(await loadCatalog(followed.store.database.db, (id) => catalog.get(id)));
         else await tail.refresh();
       }
       await tail.refresh();
@@ -127,7 +108,7 @@ test("a catalog tailed to N equals one loaded at N, byte for byte, also through 
 
 test("a commit reaches the catalog without being asked for", async () => {
   const { catalog } = await follow();
-  const position = await store.commit({ put: "alpha" });
+  const position = await followed.store.commit({ put: "alpha" });
   await until(() => catalog.position.revision === position.revision);
   expect(catalog.position).toEqual(position);
   expect(catalog.get("alpha")?.operator.displayName).toBe("ALPHA");
@@ -137,7 +118,7 @@ test("refresh holds everything committed before it, however many commit at once"
   const { catalog } = await follow();
   await Promise.all(
     ids.map(async (id) => {
-      const position = await store.commit({ put: id });
+      const position = await followed.store.commit({ put: id });
       await catalog.refresh();
       expect(catalog.position.revision).toBeGreaterThanOrEqual(position.revision);
       expect(catalog.get(id)).toBeDefined();
@@ -146,19 +127,19 @@ test("refresh holds everything committed before it, however many commit at once"
 });
 
 test("the snapshot is one frozen array until the next revision, in id order", async () => {
-  await store.commit({ put: "zeta" }, { put: "alpha" });
+  await followed.store.commit({ put: "zeta" }, { put: "alpha" });
   const { catalog } = await follow();
   const before = catalog.snapshot();
   expect(before).toBe(catalog.snapshot());
   expect(Object.isFrozen(before)).toBe(true);
-  await store.commit({ put: "beta" });
+  await followed.store.commit({ put: "beta" });
   await catalog.refresh();
   expect(before.map((entry) => entry.id)).toEqual(["alpha", "zeta"]);
   expect(catalog.snapshot().map((entry) => entry.id)).toEqual(["alpha", "beta", "zeta"]);
 });
 
 test("a decoded operator is frozen to its leaves", async () => {
-  await store.commit({
+  await followed.store.commit({
     put: "alpha",
     with: { connections: { main: { coverage: [{ kind: { case: "mcc", value: "262" } }] } } },
   });
@@ -169,11 +150,11 @@ test("a decoded operator is frozen to its leaves", async () => {
 });
 
 test("a head that goes back, forks, jumps or belongs to another store makes the catalog load again", async () => {
-  await store.commit({ put: "alpha" });
-  await store.commit({ put: "beta" });
+  await followed.store.commit({ put: "alpha" });
+  await followed.store.commit({ put: "beta" });
   const { catalog, tail } = await follow();
   const kept = catalog.get("alpha");
-  const { db } = store.database;
+  const { db } = followed.store.database;
 
   const lost = async (): Promise<void> => {
     await db.execute(sql`delete from config_change where revision = 2`);
@@ -188,42 +169,42 @@ test("a head that goes back, forks, jumps or belongs to another store makes the 
 
   await db.execute(sql`update config_head set fingerprint = sha256('a third')`);
   await tail.refresh();
-  expect(catalog.position).toEqual(await store.head());
+  expect(catalog.position).toEqual(await followed.store.head());
 
-  await store.commit({ put: "gamma" });
+  await followed.store.commit({ put: "gamma" });
   await db.execute(sql`update config_head set revision = 4`);
   await tail.refresh();
-  expect(catalog.position).toEqual(await store.head());
+  expect(catalog.position).toEqual(await followed.store.head());
   expect(catalog.ring.floor).toBe(4n);
 
   await db.execute(sql`update config_head set fingerprint = sha256('a fourth'), revision = revision + 1`);
   await tail.refresh();
-  expect(catalog.position).toEqual(await store.head());
+  expect(catalog.position).toEqual(await followed.store.head());
 
-  await store.reset();
-  await store.commit({ put: "delta" });
+  await followed.store.reset();
+  await followed.store.commit({ put: "delta" });
   await tail.refresh();
   expect(catalog.snapshot().map((entry) => entry.id)).toEqual(["delta"]);
   expect(tail.loads).toBe(6);
 });
 
 test("while the database fails the catalog keeps answering, marked stale, and recovers by itself", async () => {
-  await store.commit({ put: "alpha" });
+  await followed.store.commit({ put: "alpha" });
   const { catalog, tail } = await follow();
-  await store.database.db.execute(sql`alter table config_head rename to config_head_away`);
+  await followed.store.database.db.execute(sql`alter table config_head rename to config_head_away`);
   await expect(catalog.refresh()).rejects.toThrow("try again");
   expect(catalog.staleSince).toBeInstanceOf(Date);
   expect(catalog.get("alpha")).toBeDefined();
   expect(tail.failures).toBeGreaterThan(0);
-  await store.database.db.execute(sql`alter table config_head_away rename to config_head`);
+  await followed.store.database.db.execute(sql`alter table config_head_away rename to config_head`);
   await until(() => catalog.staleSince === undefined);
-  expect(catalog.position).toEqual(await store.head());
+  expect(catalog.position).toEqual(await followed.store.head());
 });
 
 test("a damaged record of history doesn't keep the service from loading", async () => {
-  await store.commit({ put: "alpha" });
-  await store.commit({ put: "alpha", with: { notes: "new" } });
-  await store.database.db.execute(sql`update config_change set record = '\\xffff'::bytea where revision = 1`);
+  await followed.store.commit({ put: "alpha" });
+  await followed.store.commit({ put: "alpha", with: { notes: "new" } });
+  await followed.store.database.db.execute(sql`update config_change set record = '\\xffff'::bytea where revision = 1`);
   const { catalog } = await follow();
   expect(catalog.get("alpha")?.operator.notes).toBe("new");
   expect(catalog.ring.floor).toBe(1n);
