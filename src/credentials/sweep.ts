@@ -18,6 +18,7 @@ const REPLACED_GRACE_MS = 7 * DAY_MS;
 const DELETED_MS = 30 * DAY_MS;
 
 const INTERVAL_MS = 60_000;
+/** Secrets per sweep: a large backlog must not keep the secret store from others. */
 const BATCH = 100;
 
 const replaced = [CredentialState.SUPERSEDED, CredentialState.REJECTED, CredentialState.CANCELLED].map(stateText);
@@ -92,10 +93,11 @@ async function forEachDue(
   db: Database,
   due: ReturnType<typeof and>,
   inUse: ReadonlySet<string>,
-  work: (row: CredentialRow) => Promise<void>,
+  work: (row: Pick<CredentialRow, "id" | "path">) => Promise<void>,
 ): Promise<number> {
-  const rows = await db.select().from(credential).where(due).orderBy(credential.stateTime).limit(BATCH);
-  const free = rows.filter((row) => !inUse.has(row.id));
+  const { id, path, stateTime } = credential;
+  const rows = await db.select({ id, path }).from(credential).where(due).orderBy(stateTime);
+  const free = rows.filter((row) => !inUse.has(row.id)).slice(0, BATCH);
   for (const row of free) await work(row);
   return free.length;
 }

@@ -6,7 +6,8 @@ import { and, eq } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { sweepCredentials } from "../../src/credentials/sweep.ts";
 import { credential } from "../../src/db/schema.ts";
-import { newDataDir, openWorld, putOperator, removeDataDir, type World } from "./world.ts";
+import { putOperator } from "./operators.ts";
+import { newDataDir, openWorld, removeDataDir, type World } from "./world.ts";
 
 const { signal } = new AbortController();
 const HOUR_MS = 3_600_000;

@@ -6,7 +6,8 @@ import { SecretStoreUnavailableError } from "../../src/backends/secrets/secret-s
 import { CredentialSweep, sweepCredentials, type SweepResult } from "../../src/credentials/sweep.ts";
 import { setCredential } from "../../src/credentials/set-credential.ts";
 import { credential } from "../../src/db/schema.ts";
-import { ann, newDataDir, openWorld, putOperator, removeDataDir, withMethods, type World } from "./world.ts";
+import { putOperator } from "./operators.ts";
+import { ann, newDataDir, openWorld, removeDataDir, withMethods, type World } from "./world.ts";
 
 const { signal } = new AbortController();
 const MINUTE_MS = 60_000;

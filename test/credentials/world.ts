@@ -1,22 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport, type Client } from "@connectrpc/connect";
-import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
 import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import { Actor_Kind, ActorSchema } from "@operator-management/contract/ops/v1/common_pb.js";
-import { ConnectionSchema } from "@operator-management/contract/ops/v1/connection_pb.js";
-import { ChangeKind } from "@operator-management/contract/ops/v1/event_pb.js";
-import {
-  GetOperatorResponseSchema,
-  OperatorService,
-} from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
-import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { AuditQueue } from "../../src/audit/audit-queue.ts";
 import { EmbeddedSecretStore } from "../../src/backends/secrets/embedded-secret-store.ts";
-import type { SecretStore } from "../../src/backends/secrets/secret-store.ts";
+import { SecretStoreUnavailableError, type SecretStore } from "../../src/backends/secrets/secret-store.ts";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { Tail } from "../../src/catalog/tail.ts";
 import { credentialHandlers } from "../../src/credentials/handlers.ts";
@@ -25,8 +18,6 @@ import { SecretCache } from "../../src/credentials/secret-cache.ts";
 import type { OpenDatabase } from "../../src/db/db.ts";
 import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
 import { History } from "../../src/history/commit.ts";
-import { findOperator } from "../../src/history/find-operator.ts";
-import { seal } from "../../src/operators/seal.ts";
 import { callerKey, requestIdKey, type Caller } from "../../src/rpc/caller.ts";
 
 /** The credentials' part of the service on real backends in a folder, behind real clients. */
@@ -40,6 +31,8 @@ export interface World {
   readonly admin: Client<typeof OperatorAdminService>;
   readonly mesh: Client<typeof OperatorService>;
   readonly logLines: readonly string[];
+  /** What is out of order: as long as it is true. */
+  readonly outage: { secretStore: boolean };
   /** Moves the clock that the handlers see. */
   readonly forward: (ms: number) => void;
   readonly now: () => Date;
@@ -71,13 +64,22 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
   const tail = Tail.start({ database, catalog, logger });
   await tail.loaded;
   const history = new History({ db: database.db, onCommit: () => tail.wake() });
+  const secretsInUse = wrappers.secrets?.(secrets) ?? secrets;
+  const outage = { secretStore: false };
+  const refuse = (action: string, path: string): void => {
+    if (outage.secretStore) throw new SecretStoreUnavailableError(action, path);
+  };
+  const reached = withMethods(secretsInUse, {
+    put: async (path, ...rest) => (refuse("write", path), secretsInUse.put(path, ...rest)),
+    get: async (path, ...rest) => (refuse("read", path), secretsInUse.get(path, ...rest)),
+  });
   let ahead = 0;
   const now = (): Date => new Date(Date.now() + ahead);
   const audit = new AuditQueue({ db: database.db, logger, intervalMs: 20 });
   const deps = {
     db: database.db,
     history: wrappers.history?.(history) ?? history,
-    secrets: wrappers.secrets?.(secrets) ?? secrets,
+    secrets: reached,
     catalog,
     cache: new SecretCache(now),
     audit,
@@ -112,6 +114,7 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
     admin: createClient(OperatorAdminService, transport(ann)),
     mesh: createClient(OperatorService, transport(connector)),
     logLines,
+    outage,
     forward: (ms) => (ahead += ms),
     now,
     close: async () => {
@@ -138,58 +141,6 @@ export const connector: Caller = {
   roles: new Set(),
   namespaces: new Set(["smpp-connector"]),
 };
-
-type ConnectionInit = MessageInitShape<typeof ConnectionSchema>;
-
-/**
- * Commits an operator with these connections, as CreateOperator would, and waits for the catalog; they are in DRAFT unless they say
- * otherwise.
- */
-export async function putOperator(
-  world: Pick<World, "history" | "catalog">,
-  id: string,
-  connections: Record<string, ConnectionInit>,
-  init: MessageInitShape<typeof OperatorSchema> = {},
-): Promise<Operator> {
-  const request = { caller: ann, method: "CreateOperator", reason: "", requestId: "", validateOnly: false };
-  const reply = await world.history.change(
-    { ...request, message: create(OperatorSchema, { id }) },
-    GetOperatorResponseSchema,
-    async ({ tx, now }) => {
-      const before = await findOperator(tx, id);
-      const drafts = Object.entries(connections).map(
-        ([key, connection]) =>
-          [key, create(ConnectionSchema, { adminState: AdminState.DRAFT, ...connection })] as const,
-      );
-      const operator = create(OperatorSchema, {
-        adminState: AdminState.ENABLED,
-        ...init,
-        id,
-        uid: before?.uid ?? crypto.randomUUID(),
-        connections: Object.fromEntries(drafts),
-      });
-      const after = seal(operator, now);
-      return {
-        changes: [{ kind: before === undefined ? ChangeKind.CREATED : ChangeKind.UPDATED, before, after, diff: [] }],
-        reply: (token) => create(GetOperatorResponseSchema, { operator: after, token }),
-      };
-    },
-  );
-  await world.catalog.refresh();
-  return reply.operator!;
-}
-
-/** Changes a connection as other parts of the service do, e.g. its admin state. */
-export async function changeConnection(
-  world: Pick<World, "history" | "catalog" | "database">,
-  id: string,
-  connectionId: string,
-  init: Partial<Operator["connections"][string]>,
-): Promise<void> {
-  const current = await findOperator(world.database.db, id);
-  const connections = { ...current!.connections, [connectionId]: { ...current!.connections[connectionId]!, ...init } };
-  await putOperator(world, id, connections, { adminState: current!.adminState });
-}
 
 /** The store with some of its methods replaced. */
 export function withMethods(real: SecretStore, replaced: Partial<SecretStore>): SecretStore {
