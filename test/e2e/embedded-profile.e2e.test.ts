@@ -1,0 +1,111 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { freePort } from "../harness/free-port.ts";
+import { spawnService, startTestService } from "../harness/service.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+async function runMain(
+  args: string[],
+  env: Record<string, string>,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, ["--conditions=source", "src/main.ts", ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+describe("the embedded profile", () => {
+  it("keeps everything over a restart and over kill -9", async () => {
+    await using first = await spawnService();
+    const { dataDir } = first;
+    await first.admin.createOperator({
+      operatorId: "kept",
+      operator: { displayName: "kept", connections: { main: {} } },
+    });
+    const credential = { operatorId: "kept", connectionId: "main", systemId: "kept01", password: "kept-pass" };
+    const { credential: stored } = await first.admin.setConnectionCredential(credential);
+    const { operator, token } = await first.admin.getOperator({ operatorId: "kept" });
+    await first.kill();
+
+    await using second = await spawnService({ dataDir });
+    const afterKill = await second.mesh.getOperator({ operatorId: "kept" });
+    expect(afterKill).toEqual(expect.objectContaining({ operator, token }));
+    const asked = { operatorId: "kept", connectionId: "main", credentialId: stored?.id ?? "" };
+    const { secret } = await second.mesh.getConnectionCredential(asked);
+    expect(secret).toMatchObject({ systemId: "kept01", password: "kept-pass" });
+    await second.close();
+    expect(second.process.exitCode).toBe(0);
+
+    await using third = await spawnService({ dataDir });
+    expect(await third.mesh.getOperator({ operatorId: "kept" })).toEqual(expect.objectContaining({ operator, token }));
+    expect(await third.admin.verifyHistory({})).toMatchObject({ valid: true, revisions: 2, problems: [] });
+  });
+
+  it("refuses to start on a folder that another process has, and says what to do", async () => {
+    await using service = await spawnService();
+    const port = String(await freePort());
+    const second = await runMain([], { OPS_DATA_DIR: service.dataDir, OPS_PORT: port, OPS_METRICS_PORT: "0" });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(`is in use by process ${service.process.pid}`);
+    expect(second.stderr).not.toContain("    at ");
+    expect(await service.admin.listOperators({})).toMatchObject({ operators: [] });
+  });
+
+  it("names the setting whose port is taken, and leaves nothing locked", async () => {
+    await using service = await startTestService();
+    const taken = new URL(service.url).port;
+    await using other = await startTestService();
+    await other.close();
+    const second = await runMain([], { OPS_DATA_DIR: other.dataDir, OPS_PORT: taken, OPS_METRICS_PORT: "0" });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(`port ${taken} is taken. Stop what uses it, or choose another with OPS_PORT`);
+    const third = await spawnService({ dataDir: other.dataDir });
+    await third.close();
+  });
+
+  it("lists its settings with --help, and all problems of a bad environment at once", async () => {
+    const help = await runMain(["--help"], {});
+    expect(help.code).toBe(0);
+    expect(help.stdout).toContain("OPS_DATA_DIR");
+    const bad = await runMain([], { OPS_PORT: "nine", OPS_LOG_LEVEL: "loud" });
+    expect(bad.code).toBe(1);
+    expect(bad.stderr).toContain('OPS_PORT: "nine" is not a port');
+    expect(bad.stderr).toContain('OPS_LOG_LEVEL: "loud" is not one of');
+  });
+
+  it("prints a command to paste that lists the operators, and never the token", async () => {
+    await using service = await spawnService();
+    const log = service.logLines.join("\n");
+    expect(log).not.toContain(service.adminToken);
+    const command = /curl -sS -H [^\n]*?\/v1\/admin\/operators/.exec(
+      JSON.parse(`[${service.logLines.join(",")}]`)
+        .map((line: { msg: string }) => line.msg)
+        .join("\n"),
+    )?.[0];
+    const shell = spawn("sh", ["-c", command ?? "false"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+    let answer = "";
+    shell.stdout.on("data", (data: Buffer) => (answer += data.toString()));
+    await once(shell, "close");
+    expect(JSON.parse(answer)).toHaveProperty("token");
+  });
+
+  it("answers its probes: started and ready while it serves", async () => {
+    await using service = await startTestService();
+    for (const probe of ["livez", "startupz", "readyz"]) {
+      expect((await fetch(`${service.metricsUrl}/${probe}`)).status, probe).toBe(200);
+    }
+    expect((await fetch(`${service.metricsUrl}/nothing`)).status).toBe(404);
+    const metrics = await (await fetch(`${service.metricsUrl}/metrics`)).text();
+    expect(metrics).toMatch(/^ops_build_info\{version="\d+\.\d+\.\d+",node="v22[^"]*",profile="embedded"\} 1$/m);
+    expect(metrics).toMatch(/^ops_catalog_revision 0$/m);
+  });
+});
