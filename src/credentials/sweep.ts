@@ -48,7 +48,6 @@ export async function sweepCredentials(deps: SweepDeps, signal: AbortSignal): Pr
   const ago = (ms: number): Timestamp => timestampFromDate(new Date(now().getTime() - ms));
   const abandoned = await abandonStaged(db, ago(STAGED_MS), timestampFromDate(now()));
 
-  const inUse = deps.credentialsInUse();
   const deletable = and(
     isNull(credential.secretDeleteTime),
     or(
@@ -56,7 +55,7 @@ export async function sweepCredentials(deps: SweepDeps, signal: AbortSignal): Pr
       and(inArray(credential.state, replaced), lt(credential.stateTime, ago(REPLACED_GRACE_MS))),
     ),
   );
-  const deleted = await forEachDue(db, deletable, inUse, async (row) => {
+  const deleted = await forEachDue(deps, deletable, async (row) => {
     await secrets.delete(row.path, signal);
     await db
       .update(credential)
@@ -69,7 +68,7 @@ export async function sweepCredentials(deps: SweepDeps, signal: AbortSignal): Pr
     lt(credential.secretDeleteTime, ago(DELETED_MS)),
     isNull(credential.secretDestroyTime),
   );
-  const destroyed = await forEachDue(db, destroyable, inUse, async (row) => {
+  const destroyed = await forEachDue(deps, destroyable, async (row) => {
     await secrets.destroy(row.path, signal);
     await db
       .update(credential)
@@ -90,13 +89,14 @@ async function abandonStaged(db: Database, stagedBefore: Timestamp, now: Timesta
 }
 
 async function forEachDue(
-  db: Database,
+  { db, credentialsInUse }: SweepDeps,
   due: ReturnType<typeof and>,
-  inUse: ReadonlySet<string>,
   work: (row: Pick<CredentialRow, "id" | "path">) => Promise<void>,
 ): Promise<number> {
   const { id, path, stateTime } = credential;
   const rows = await db.select({ id, path }).from(credential).where(due).orderBy(stateTime);
+  if (rows.length === 0) return 0;
+  const inUse = credentialsInUse();
   const free = rows.filter((row) => !inUse.has(row.id)).slice(0, BATCH);
   for (const row of free) await work(row);
   return free.length;
