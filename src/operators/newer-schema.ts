@@ -1,10 +1,9 @@
-import { equals, type DescField, type UnknownField } from "@bufbuild/protobuf";
+import { toBinary, type DescField } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { joinPath, pathKey } from "../rpc/field-path.ts";
 import { opsError } from "../rpc/errors.ts";
-import { ordered } from "./canonical.ts";
 import { isOutputOnly } from "./field-options.ts";
 
 /**
@@ -13,8 +12,11 @@ import { isOutputOnly } from "./field-options.ts";
  * @throws NEWER_SCHEMA
  */
 export function requireKnownFields(given: Operator, current: Operator | undefined): void {
-  const stored = current && reflect(OperatorSchema, current, false);
-  const paths = newFields(reflect(OperatorSchema, given, false), stored ? [stored] : [], "");
+  const sent = unknownFields(reflect(OperatorSchema, given, false));
+  if (sent.length === 0) return;
+  const stored = current === undefined ? [] : unknownFields(reflect(OperatorSchema, current, false));
+  const known = new Set(stored.map(({ identity }) => identity));
+  const paths = sent.filter(({ identity }) => !known.has(identity)).map(({ path }) => path);
   if (paths.length > 0) throw newerSchema(paths, "has fields");
 }
 
@@ -39,63 +41,79 @@ export function newerSchema(paths: readonly string[], what: string): Error {
  * equal content, else the first one whose first field is equal: that is what names an item (a window's id, a bind's role).
  */
 export function keepNewerFields(before: readonly ReflectMessage[], after: readonly ReflectMessage[]): void {
-  const carriers = new Set(before.filter(carriesUnknown));
-  if (carriers.size === 0) return;
-  const inherit = (isPredecessor: (old: ReflectMessage, item: ReflectMessage) => boolean): void => {
-    for (const item of after) {
-      const old = carriesUnknown(item) ? undefined : [...carriers].find((each) => isPredecessor(each, item));
-      if (old === undefined) continue;
-      item.setUnknown([...(old.getUnknown() ?? [])]);
-      carriers.delete(old);
-    }
-  };
-  inherit((old, item) => equals(item.desc, withoutUnknown(old).message, item.message));
-  inherit((old, item) => {
-    const first = old.sortedFields.find((field) => old.isSet(field));
-    return (
-      first !== undefined && first.fieldKind !== "message" && item.isSet(first) && item.get(first) === old.get(first)
-    );
-  });
+  const carriers = before.filter(carriesUnknown);
+  if (carriers.length === 0) return;
+  const heirless = inherit(carriers, after, contentOf);
+  inherit(heirless, after, nameOf);
 }
 
-function newFields(given: ReflectMessage, stored: readonly ReflectMessage[], path: string): string[] {
-  const isStored = (field: UnknownField): boolean =>
-    stored.some((message) => message.getUnknown()?.some((known) => isSame(known, field)));
-  const paths = (given.getUnknown() ?? []).every(isStored) ? [] : [path];
-  for (const child of children(given, path)) {
-    if (isOutputOnly(child.field)) continue; // ignored on input, so it may be out of date
-    const counterparts = stored.flatMap((message) => child.counterparts(message));
-    paths.push(...newFields(child.message, counterparts, child.path));
+/** Gives each item without unknown fields those of the first carrier with the same key; returns the carriers left over. */
+function inherit(
+  carriers: readonly ReflectMessage[],
+  items: readonly ReflectMessage[],
+  keyOf: (item: ReflectMessage) => string | undefined,
+): ReflectMessage[] {
+  const byKey = Map.groupBy(carriers, keyOf);
+  for (const item of items) {
+    const key = carriesUnknown(item) ? undefined : keyOf(item);
+    const carrier = key === undefined ? undefined : byKey.get(key)?.shift();
+    if (carrier !== undefined) item.setUnknown([...(carrier.getUnknown() ?? [])]);
   }
-  return paths;
+  return [...byKey.values()].flat();
+}
+
+/** What this version knows of an item. */
+function contentOf(item: ReflectMessage): string {
+  return Buffer.from(toBinary(item.desc, item.message, { writeUnknownFields: false })).toString("base64");
+}
+
+function nameOf(item: ReflectMessage): string | undefined {
+  const first = item.sortedFields.find((field) => item.isSet(field));
+  return first?.fieldKind === "scalar" || first?.fieldKind === "enum"
+    ? `${first.number} ${String(item.get(first))}`
+    : undefined;
+}
+
+interface UnknownAt {
+  readonly path: string;
+  /** The field's content and where it stands; in a list every index is alike, since items move. */
+  readonly identity: string;
+}
+
+/** The fields of a newer version that people may have set; what stands in output-only fields is ignored on input. */
+function unknownFields(message: ReflectMessage, path = "", place = ""): UnknownAt[] {
+  const found = (message.getUnknown() ?? []).map(({ no, wireType, data }) => ({
+    path,
+    identity: `${place} ${no} ${wireType} ${Buffer.from(data).toString("base64")}`,
+  }));
+  for (const { field, message: inner, step, index } of children(message)) {
+    if (isOutputOnly(field)) continue;
+    found.push(...unknownFields(inner, joinPath(path, step + index), joinPath(place, step)));
+  }
+  return found;
 }
 
 interface Child {
   readonly field: DescField;
   readonly message: ReflectMessage;
-  readonly path: string;
-  /** What stands in its place in another message; in a list every item may, since items move. */
-  readonly counterparts: (other: ReflectMessage) => ReflectMessage[];
+  /** The field's name, with the key of a map's entry. */
+  readonly step: string;
+  /** `[3]` for an item of a list, else empty. */
+  readonly index: string;
 }
 
-function* children(message: ReflectMessage, path: string): Iterable<Child> {
+function* children(message: ReflectMessage): Iterable<Child> {
   for (const field of message.fields) {
     if (field.message === undefined || !message.isSet(field)) continue;
-    const fieldPath = joinPath(path, field.name);
     if (field.fieldKind === "message") {
-      const counterparts = (other: ReflectMessage): ReflectMessage[] => (other.isSet(field) ? [other.get(field)] : []);
-      yield { field, message: message.get(field), path: fieldPath, counterparts };
+      yield { field, message: message.get(field), step: field.name, index: "" };
     } else if (field.fieldKind === "list") {
-      const counterparts = (other: ReflectMessage): ReflectMessage[] => [...other.get(field)] as ReflectMessage[];
       for (const [index, item] of message.get(field).entries()) {
-        yield { field, message: item as ReflectMessage, path: `${fieldPath}[${index}]`, counterparts };
+        yield { field, message: item as ReflectMessage, step: field.name, index: `[${index}]` };
       }
     } else if (field.fieldKind === "map") {
       for (const [key, value] of message.get(field)) {
-        const counterparts = (other: ReflectMessage): ReflectMessage[] =>
-          [other.get(field).get(key) as ReflectMessage | undefined].filter((each) => each !== undefined);
-        const entryPath = joinPath(fieldPath, pathKey(String(key)));
-        yield { field, message: value as ReflectMessage, path: entryPath, counterparts };
+        yield { field, message: value as ReflectMessage, step: joinPath(field.name, pathKey(String(key))), index: "" };
       }
     }
   }
@@ -105,7 +123,9 @@ function unknownEnums(message: ReflectMessage, path: string): string[] {
   const paths = message.fields
     .filter((field) => message.isSet(field) && enumValues(message, field).some((value) => !isKnown(field, value)))
     .map((field) => joinPath(path, field.name));
-  for (const child of children(message, path)) paths.push(...unknownEnums(child.message, child.path));
+  for (const { message: inner, step, index } of children(message)) {
+    paths.push(...unknownEnums(inner, joinPath(path, step + index)));
+  }
   return paths;
 }
 
@@ -122,14 +142,4 @@ function isKnown(field: DescField, value: number): boolean {
 
 function carriesUnknown(message: ReflectMessage): boolean {
   return (message.getUnknown()?.length ?? 0) > 0;
-}
-
-function withoutUnknown(message: ReflectMessage): ReflectMessage {
-  const copy = ordered(message, () => true);
-  copy.setUnknown([]);
-  return copy;
-}
-
-function isSame(a: UnknownField, b: UnknownField): boolean {
-  return a.no === b.no && a.wireType === b.wireType && Buffer.compare(a.data, b.data) === 0;
 }
