@@ -8,6 +8,7 @@ import {
   ListOperatorRevisionsResponseSchema,
   type OperatorAdminService,
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { operatorNotFound } from "../catalog/operator-not-found.ts";
 import type { Database } from "../db/db.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
 import { opsError } from "../rpc/errors.ts";
@@ -104,11 +105,8 @@ function revisionOfKey(text: string): bigint {
 
 async function uidOf(db: Database, operatorId: string): Promise<string> {
   const uid = await findUid(db, operatorId);
-  if (uid !== undefined) return uid;
-  throw opsError(ErrorReason.OPERATOR_NOT_FOUND, `there is no operator ${operatorId}`, {
-    metadata: { operator_id: operatorId },
-    resource: { type: "ops.v1.Operator", name: `operators/${operatorId}` },
-  });
+  if (uid === undefined) throw operatorNotFound(operatorId);
+  return uid;
 }
 
 function revisionNotFound(operatorId: string, revisionId: string): Error {

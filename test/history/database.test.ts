@@ -16,40 +16,55 @@ import { reasonOf } from "../../src/rpc/errors.ts";
 import { commit } from "./store.ts";
 import { History } from "../../src/history/commit.ts";
 
+/** Opening a database for the first time takes seconds of computing, and the machine may be busy. */
+const OPENING_MS = 120_000;
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "database-"));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test("a database keeps its store id when it is opened again, and closing it twice does no harm", async () => {
-  const first = await openEmbeddedDatabase(folder);
-  const [minted] = await first.db.select().from(configHead);
-  await first.close();
-  await first.close();
-  const second = await openEmbeddedDatabase(folder);
-  expect(await second.db.select().from(configHead)).toEqual([minted]);
-  await second.close();
-});
+test(
+  "a database keeps its store id when it is opened again, and closing it twice does no harm",
+  async () => {
+    const first = await openEmbeddedDatabase(folder);
+    const [minted] = await first.db.select().from(configHead);
+    await first.close();
+    await first.close();
+    const second = await openEmbeddedDatabase(folder);
+    expect(await second.db.select().from(configHead)).toEqual([minted]);
+    await second.close();
+  },
+  OPENING_MS,
+);
 
-test("a database that a newer release has migrated is refused", async () => {
-  const database = await openEmbeddedDatabase(folder);
-  const newer = sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', 9999999999999)`;
-  await database.db.execute(newer);
-  await database.close();
-  await expect(openEmbeddedDatabase(folder)).rejects.toThrow("newer release");
-});
+test(
+  "a database that a newer release has migrated is refused",
+  async () => {
+    const database = await openEmbeddedDatabase(folder);
+    const newer = sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', 9999999999999)`;
+    await database.db.execute(newer);
+    await database.close();
+    await expect(openEmbeddedDatabase(folder)).rejects.toThrow("newer release");
+  },
+  OPENING_MS,
+);
 
-test("a write to a closed database is DATABASE_UNAVAILABLE, with a time to come back", async () => {
-  const other = await mkdtemp(join(tmpdir(), "database-"));
-  const database = await openEmbeddedDatabase(other);
-  await database.close();
-  const history = new History({ db: database.db, onCommit: () => undefined });
-  const error: unknown = await commit(history, []).catch((thrown: unknown) => thrown);
-  expect(reasonOf(error)).toBe(ErrorReason.DATABASE_UNAVAILABLE);
-  expect((error as ConnectError).findDetails(RetryInfoSchema)).toHaveLength(1);
-  await rm(other, { recursive: true });
-});
+test(
+  "a write to a closed database is DATABASE_UNAVAILABLE, with a time to come back",
+  async () => {
+    const other = await mkdtemp(join(tmpdir(), "database-"));
+    const database = await openEmbeddedDatabase(other);
+    await database.close();
+    const history = new History({ db: database.db, onCommit: () => undefined });
+    const error: unknown = await commit(history, []).catch((thrown: unknown) => thrown);
+    expect(reasonOf(error)).toBe(ErrorReason.DATABASE_UNAVAILABLE);
+    expect((error as ConnectError).findDetails(RetryInfoSchema)).toHaveLength(1);
+    await rm(other, { recursive: true });
+  },
+  OPENING_MS,
+);
 
 describe("database errors", () => {
   const withCode = (code: string) => Object.assign(new Error(`failed with ${code}`), { code });

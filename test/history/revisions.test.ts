@@ -67,6 +67,13 @@ test("pages join without gap or repeat, and carry the first page's token while h
   expect(tokens.size).toBe(1);
 });
 
+test("a page of many revisions has each once", async () => {
+  await withRevisions("long", 70);
+  const { revisions, nextPageToken } = await client().listOperatorRevisions({ operatorId: "long", pageSize: 1000 });
+  expect(revisions.map(({ etag }) => etag)).toEqual(Array.from({ length: 70 }, (_, i) => `etag-${70 - i}`));
+  expect(nextPageToken).toBe("");
+});
+
 test("a page ends before it is larger than 3 MiB", async () => {
   const diff = Array.from({ length: 200 }, (_, i) =>
     create(FieldChangeSchema, { path: `labels.l${i}`, oldValue: "x".repeat(1_000), newValue: "y".repeat(1_000) }),
