@@ -1,48 +1,31 @@
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createAdminClient } from "../src/node.ts";
+import { startAdminServer } from "./harness/admin-server.ts";
+import { closingAfterEach } from "./harness/closing.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const closing = closingAfterEach();
 
-/** An admin service over HTTP/1.1 at its prefix that answers with the bearer token it got. */
-async function startAdmin(): Promise<{ baseUrl: string; seen: (string | null)[] }> {
+/** An admin service that notes the authorization it gets. */
+async function noting(): Promise<{ baseUrl: string; seen: (string | null)[] }> {
   const seen: (string | null)[] = [];
-  const server: Server = createServer(
-    connectNodeAdapter({
-      requestPathPrefix: "/v1/admin/operators",
-      routes: (router) => {
-        router.service(OperatorAdminService, {
-          getOperator: async (_request, context) => {
-            seen.push(context.requestHeader.get("authorization"));
-            return {};
-          },
-        });
+  const server = closing(
+    await startAdminServer({
+      getOperator: async (_request, context) => {
+        seen.push(context.requestHeader.get("authorization"));
+        return {};
       },
     }),
   );
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanups.push(
-    () => server.closeAllConnections(),
-    () => server.close(),
-  );
-  return { baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  return { baseUrl: server.baseUrl, seen };
 }
 
 describe("the admin client", () => {
   it("calls under the prefix with the token, whether the address ends in a slash or not", async () => {
-    const { baseUrl, seen } = await startAdmin();
+    const { baseUrl, seen } = await noting();
     await createAdminClient({ baseUrl, token: "t0" }).getOperator({ operatorId: "acme" });
     await createAdminClient({ baseUrl: `${baseUrl}/`, token: () => Promise.resolve("t1") }).getOperator({});
     await createAdminClient({ baseUrl }).getOperator({});
@@ -51,9 +34,9 @@ describe("the admin client", () => {
 
   it("reads a token file at each call, so that a rotated token is used at once", async () => {
     const folder = await mkdtemp(join(tmpdir(), "admin-client-"));
-    cleanups.push(() => rm(folder, { recursive: true }));
+    closing({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) });
     const tokenFile = join(folder, "token");
-    const { baseUrl, seen } = await startAdmin();
+    const { baseUrl, seen } = await noting();
     const admin = createAdminClient({ baseUrl, tokenFile });
     await expect(admin.getOperator({})).rejects.toMatchObject({
       code: Code.Unauthenticated,
@@ -67,7 +50,7 @@ describe("the admin client", () => {
   });
 
   it("quotes no token that can't be one", async () => {
-    const { baseUrl } = await startAdmin();
+    const { baseUrl } = await noting();
     for (const token of ["", "two\nlines", "geheim-ü"]) {
       const error: unknown = await createAdminClient({ baseUrl, token })
         .getOperator({})
