@@ -78,6 +78,8 @@ export class SmppSession {
   readonly #waiting = new Set<(error: Error) => void>();
   #timers: SessionTimers;
   #bound = false;
+  #unbinding = false;
+  readonly #submits = new Set<Promise<Pdu>>();
   #ended: string | undefined;
   #resolveClosed: (why: string) => void = () => undefined;
 
@@ -136,16 +138,33 @@ export class SmppSession {
     if (this.#bound && this.enquireLinks.missed === 0) this.#heard();
   }
 
-  /** Resolves with the command_status; rejects when there is no answer in time. */
-  async submit(fields: PduFields): Promise<number> {
-    const response = await this.#request("submit_sm", fields, this.#timers.response);
-    return response.command_status;
+  /** Whether a submit_sm may be sent: it is bound and not about to unbind. */
+  get isOpen(): boolean {
+    return this.#bound && !this.#unbinding;
   }
 
-  /** Unbinds, waits for the answer up to `timers.unbind`, and closes. Never rejects. */
+  /** How many submit_sm have no answer yet. */
+  get unanswered(): number {
+    return this.#submits.size;
+  }
+
+  /** Resolves with the command_status; rejects when there is no answer in time: its fate is then unknown. */
+  async submit(fields: PduFields): Promise<number> {
+    const response = this.#request("submit_sm", fields, this.#timers.response);
+    this.#submits.add(response);
+    try {
+      return (await response).command_status;
+    } finally {
+      this.#submits.delete(response);
+    }
+  }
+
+  /** Waits for the answers that are due, unbinds, and closes, each step up to `timers.unbind`. Never rejects. */
   async unbind(why: string): Promise<void> {
-    if (this.#bound && this.#ended === undefined) {
-      this.#bound = false;
+    if (this.isOpen) {
+      this.#unbinding = true;
+      const due = Promise.allSettled(this.#submits);
+      await this.#within(this.#timers.unbind, "", (resolve) => void due.then(resolve)).catch(() => undefined);
       this.#countdowns.stopAll();
       // Without an answer the socket is closed all the same: that is what timers.unbind is for.
       await this.#request("unbind", {}, this.#timers.unbind).catch(() => undefined);

@@ -23,31 +23,24 @@ const message = {
  * of a change. Returns what stops it.
  */
 export function startTraffic(links: () => Iterable<Link>, tell: (who: string, text: string) => void): () => void {
-  const unanswered = new WeakMap<SmppSession, number>();
-  const send = (bind: Bind, session: SmppSession): void => {
-    unanswered.set(session, (unanswered.get(session) ?? 0) + 1);
-    session
-      .submit(message)
-      .then(
-        (status) => {
-          if (status !== ESME_ROK) tell(bind.name, `a message was refused (${statusName(status)})`);
-        },
-        (error: unknown) => {
-          // The session ended or the vendor didn't answer: whether it was delivered is unknown, and it was a test.
-          if (!(error instanceof BindFailedError)) throw error;
-          tell(bind.name, `a message's fate is unknown: ${error.message}`);
-        },
-      )
-      .finally(() => unanswered.set(session, (unanswered.get(session) ?? 1) - 1));
+  const send = async (bind: Bind, session: SmppSession): Promise<void> => {
+    try {
+      const status = await session.submit(message);
+      if (status !== ESME_ROK) tell(bind.name, `a message was refused (${statusName(status)})`);
+    } catch (error) {
+      // The session ended or the vendor didn't answer: whether it was delivered is unknown, and it was a test.
+      if (!(error instanceof BindFailedError)) throw error;
+      tell(bind.name, `a message's fate is unknown: ${error.message}`);
+    }
   };
   const timer = setInterval(() => {
     for (const link of links()) {
       if (link.config.effectiveState !== AdminState.ENABLED) continue;
       for (const bind of link.binds) {
         const { session } = bind;
-        if (session === undefined || bind.slot.role === BindRole.RX) continue;
-        while ((unanswered.get(session) ?? 0) < link.rate.window && link.rate.take(bind.endpointId, bind.name) === 0) {
-          send(bind, session);
+        if (!session?.isOpen || bind.slot.role === BindRole.RX) continue;
+        while (session.unanswered < link.rate.window && link.rate.take(bind.endpointId, bind.name) === 0) {
+          void send(bind, session);
         }
       }
     }

@@ -23,7 +23,7 @@ export function sessionsOf(smsc: Smsc, systemId: string = acme.systemId) {
 }
 
 /** An ENABLED connection with one endpoint and a credential, as the service would serve it. */
-export function connection(init: MessageInitShape<typeof ConnectionSchema> = {}): Connection {
+export function connection(init: Exclude<MessageInitShape<typeof ConnectionSchema>, Connection> = {}): Connection {
   return create(ConnectionSchema, {
     systemId: acme.systemId,
     endpoints: { primary: { host: "127.0.0.1", port: 2775 } },
