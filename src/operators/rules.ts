@@ -29,7 +29,7 @@ function windowViolations(windows: readonly MaintenanceWindow[], list: string): 
 }
 
 function timeZoneViolations(timeZone: string, field: string): FieldViolation[] {
-  if (timeZone === "" || isTimeZone(timeZone)) return [];
+  if (timeZone === "" || timeZone === "UTC" || isTimeZone(timeZone)) return [];
   return [{ field, description: "is no IANA time zone; write it like Europe/Berlin or UTC" }];
 }
 
