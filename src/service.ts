@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { AuditQueue } from "./audit/audit-queue.ts";
 import { EmbeddedSecretStore } from "./backends/secrets/embedded-secret-store.ts";
+import { SecretKeyError } from "./backends/secrets/secret-key.ts";
 import type { SecretStore } from "./backends/secrets/secret-store.ts";
 import { adminReadHandlers } from "./catalog/admin-read-handlers.ts";
 import { Catalog } from "./catalog/catalog.ts";
@@ -122,7 +123,7 @@ async function startParts(
   const database = await openDatabase(folder, logger);
   closing.push("the database", () => database.close());
   const { db } = database;
-  const secrets: SecretStore = await EmbeddedSecretStore.open(folder.path);
+  const secrets = await openSecrets(folder);
   closing.push("the secret store", () => secrets.close());
 
   const catalog = new Catalog();
@@ -174,6 +175,16 @@ async function startParts(
     health: new HealthState(),
     catalog,
   };
+}
+
+async function openSecrets(folder: DataFolder): Promise<SecretStore> {
+  try {
+    return await EmbeddedSecretStore.open(folder.path);
+  } catch (error) {
+    // Its text says what to do about the key.
+    if (error instanceof SecretKeyError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 async function openDatabase(folder: DataFolder, logger: Logger): Promise<OpenDatabase> {

@@ -1,14 +1,16 @@
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
+import type { CoverageEntry } from "@operator-management/contract/ops/v1/coverage_pb.js";
 import type { MaintenanceWindow } from "@operator-management/contract/ops/v1/maintenance_pb.js";
 import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import type { FieldViolation } from "../rpc/errors.ts";
 
-/** The rules that the contract can't express: references between connections, and names of time zones. */
+/** The rules that the contract can't express: references between connections, repeated coverage, names of time zones. */
 export function ruleViolations(operator: Operator): FieldViolation[] {
   return [
     ...windowViolations(operator.maintenanceWindows, "maintenance_windows"),
     ...Object.entries(operator.connections).flatMap(([id, connection]) => [
       ...referenceViolations(operator, id, connection),
+      ...repeatedCoverage(connection.coverage, `connections.${id}.coverage`),
       ...windowViolations(connection.maintenanceWindows, `connections.${id}.maintenance_windows`),
       ...timeZoneViolations(connection.receipts?.timeZone ?? "", `connections.${id}.receipts.time_zone`),
     ]),
@@ -21,6 +23,20 @@ function referenceViolations(operator: Operator, id: string, connection: Connect
     if (other === id) return [{ field, description: "names its own connection, which receives for itself anyway" }];
     if (Object.hasOwn(operator.connections, other)) return [];
     return [{ field, description: "names no connection of this operator" }];
+  });
+}
+
+/** A set, because CEL's `unique()` compares every entry with every other: 2,000 of them would take it 90 ms. */
+function repeatedCoverage(coverage: readonly CoverageEntry[], list: string): FieldViolation[] {
+  const seen = new Map<string, number>();
+  return coverage.flatMap(({ kind }, index) => {
+    const key = `${kind.case} ${String(kind.value)}`;
+    const first = seen.get(key);
+    if (first === undefined) {
+      seen.set(key, index);
+      return [];
+    }
+    return [{ field: `${list}[${index}]`, description: `matches the same as ${list}[${first}]; list each once` }];
   });
 }
 
