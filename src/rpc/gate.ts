@@ -13,6 +13,7 @@ import { RateLimiter, type EdgeLimits } from "./limits.ts";
 import { asTyped, type Observer } from "./observe.ts";
 import { pathOf, pathProblem, pathRefused, sideOf, type Side } from "./paths.ts";
 import { loggable } from "./redact.ts";
+import { resetStream, resetStreamKey } from "./reset-stream.ts";
 import { callerKeyOf } from "./serve.ts";
 import { answerWith } from "./typed-response.ts";
 
@@ -51,7 +52,7 @@ export class Gate {
     const call = this.#begin(request, reply);
     const problem = pathProblem(request.originalUrl);
     if (problem !== undefined) throw pathRefused(problem);
-    checkAuthority(request);
+    checkHeaders(request, this.#options.limits.connection.maxHeaderBytes);
     const path = pathOf(request.url);
     const side = sideOf(path);
     const { limits } = this.#options;
@@ -73,7 +74,11 @@ export class Gate {
   /** What Connect's handlers get of a request that was let in. */
   readonly contextValues = (request: FastifyRequest): ContextValues => {
     const call = this.#callOf(request);
-    return createContextValues().set(callKey, call).set(callerKey, call.caller).set(requestIdKey, call.requestId);
+    return createContextValues()
+      .set(callKey, call)
+      .set(callerKey, call.caller)
+      .set(requestIdKey, call.requestId)
+      .set(resetStreamKey, () => resetStream(request.raw));
   };
 
   /** Answers with an error in the protocol that the request speaks. */
@@ -153,8 +158,15 @@ function authorityOf(request: FastifyRequest): string | undefined {
   return request.raw.headers[":authority"]?.toString() ?? request.raw.headers.host;
 }
 
-function checkAuthority(request: FastifyRequest): void {
+function checkHeaders(request: FastifyRequest, maxBytes: number): void {
   const authority = authorityOf(request);
-  if (authority !== undefined && URL.canParse(`http://${authority}/`)) return;
-  throw opsError(ErrorReason.MALFORMED, "the request names no valid host; send a Host header");
+  if (authority === undefined || !URL.canParse(`http://${authority}/`)) {
+    throw opsError(ErrorReason.MALFORMED, "the request names no valid host; send a Host header");
+  }
+  // Node holds HTTP/1 to the limit by itself, and HTTP/2 only to one of its own.
+  const bytes = request.raw.rawHeaders.reduce((sum, text) => sum + text.length, 0);
+  if (bytes <= maxBytes) return;
+  throw opsError(ErrorReason.MESSAGE_TOO_LARGE, `the headers are larger than ${maxBytes} bytes; send less`, {
+    metadata: { limit: String(maxBytes) },
+  });
 }
