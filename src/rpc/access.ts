@@ -42,9 +42,10 @@ export function authorize(method: DescMethod, caller: Caller | undefined): void 
 /** True when one of a caller's roles or namespaces is in the rule. Every role implies viewer, admin implies all. */
 export function allows(rule: Access, caller: Caller): boolean {
   if (rule.namespaces.some((namespace) => caller.namespaces.has(namespace))) return true;
-  if (caller.roles.has(Role.ADMIN) && rule.roles.some((role) => role !== Role.UNSPECIFIED)) return true;
-  if (caller.roles.size > 0 && rule.roles.includes(Role.VIEWER)) return true;
-  return rule.roles.some((role) => role !== Role.UNSPECIFIED && caller.roles.has(role));
+  const granted = new Set<Role>([...caller.roles].filter((role) => role !== Role.UNSPECIFIED));
+  if (granted.size === 0) return false;
+  granted.add(Role.VIEWER);
+  return rule.roles.some((role) => granted.has(role) || (role !== Role.UNSPECIFIED && granted.has(Role.ADMIN)));
 }
 
 function ruleOf(method: DescMethod): Access | undefined {

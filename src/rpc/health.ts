@@ -52,12 +52,14 @@ export function healthHandlers(state: HealthState): ServiceImpl<typeof Health> {
       return { statuses: Object.fromEntries(state.services.map((name) => [name, { status: state.status }])) };
     },
     async *watch({ service }) {
-      const isKnown = state.services.includes(service);
+      if (!state.services.includes(service)) {
+        yield create(HealthCheckResponseSchema, { status: ServingStatus.SERVICE_UNKNOWN });
+        await new Promise<never>(() => undefined); // no service comes up later; the stream ends with its caller
+      }
       for (;;) {
         const { changed } = state; // taken before the status is read, so that no change falls in between
-        yield create(HealthCheckResponseSchema, { status: isKnown ? state.status : ServingStatus.SERVICE_UNKNOWN });
-        do await changed;
-        while (!isKnown);
+        yield create(HealthCheckResponseSchema, { status: state.status });
+        await changed;
       }
     },
   };

@@ -3,6 +3,7 @@ import {
   isMessage,
   toJson,
   type DescField,
+  type DescFile,
   type DescMessage,
   type JsonObject,
   type JsonValue,
@@ -14,8 +15,17 @@ import { file_ops_v1_event } from "@operator-management/contract/ops/v1/event_pb
 import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { isSecret } from "./field-path.ts";
 
-/** Every message type of the contract, with what they import. */
-const contract = createRegistry(OperatorAdminService.file, OperatorService.file, file_ops_v1_event);
+/** Every message type of the contract, and of what it imports. */
+const contract = createRegistry(...withImports([OperatorAdminService.file, OperatorService.file, file_ops_v1_event]));
+
+function withImports(files: readonly DescFile[], all = new Set<DescFile>()): Set<DescFile> {
+  for (const file of files) {
+    if (all.has(file)) continue;
+    all.add(file);
+    withImports(file.dependencies, all);
+  }
+  return all;
+}
 
 /**
  * A message as JSON for people and logs: fields with `debug_redact` are left out, at any depth, whether set or not. A type that the
@@ -86,7 +96,10 @@ export const safeLogging: {
   serializers: { err: (value: unknown) => unknown };
 } = {
   formatters: {
-    log: (line) => Object.fromEntries(Object.entries(line).map(([key, value]) => [key, loggable(value)])),
+    log: (line) =>
+      isMessage(line)
+        ? redacted(line)
+        : Object.fromEntries(Object.entries(line).map(([key, value]) => [key, loggable(value)])),
   },
   // Pino's own serializer for `err` prints every property; what comes here went through the formatter already.
   serializers: { err: (value) => value },
@@ -113,6 +126,6 @@ function loggableError(error: Error, depth: number): Record<string, unknown> {
     message: error.message.slice(0, MAX_ERROR_TEXT),
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
     stack: error.stack?.slice(0, 2 * MAX_ERROR_TEXT),
-    ...(error.cause === undefined || depth >= MAX_DEPTH ? {} : { cause: loggable(error.cause, depth + 1) }),
+    ...(error.cause instanceof Error && depth < MAX_DEPTH ? { cause: loggableError(error.cause, depth + 1) } : {}),
   };
 }

@@ -61,9 +61,9 @@ export async function requestH2(
     let status = 0;
     stream.on("response", (received) => {
       status = received[":status"] ?? 0;
-      append(all, received as http2.IncomingHttpHeaders);
+      append(all, received);
     });
-    stream.on("trailers", (received) => append(all, received as http2.IncomingHttpHeaders));
+    stream.on("trailers", (received: http2.IncomingHttpHeaders) => append(all, received));
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
     return answerOf(status, all, Buffer.concat(chunks));
