@@ -33,6 +33,7 @@ import { revisionHandlers } from "./history/revision-handlers.ts";
 import { verifyHandler } from "./history/verify-handler.ts";
 import { startMetricsServer } from "./metrics-server.ts";
 import { logReady } from "./ready-log.ts";
+import { compileRules } from "./operators/check-operator.ts";
 import { operatorHandlers } from "./operators/handlers.ts";
 import { HealthState } from "./rpc/health.ts";
 import { localIdentity } from "./rpc/local-identity.ts";
@@ -143,6 +144,7 @@ async function startParts(
   const sweep = new CredentialSweep({ db, secrets, credentialsInUse, now, logger });
   closing.push("the sweep of credentials", () => sweep.close());
   await recorder.restore(now());
+  compileRules();
   await tail.loaded;
 
   registerServiceMetrics(registry, {
