@@ -8,7 +8,9 @@ import { BindLostError, isAuthRefusal, judgeFailure, LoginRefusedError } from ".
 import type { Login, Logins } from "./logins.ts";
 import { pause } from "./pause.ts";
 import type { ActualBind } from "./reconcile.ts";
-import { BindFailedError, openSession, type SmppSession } from "./session.ts";
+import { BindFailedError } from "./bind-failed-error.ts";
+import { openSession } from "./open-session.ts";
+import type { SmppSession } from "./session.ts";
 import { bindParameters, reconnectDelay, reconnectDelays, sessionTimers } from "./session-settings.ts";
 
 // Longer than 150 lines because the life of a bind, with every way it can fail, reads top-down in one place.

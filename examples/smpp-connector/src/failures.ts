@@ -2,7 +2,7 @@ import type { Connection } from "@operator-management/contract/ops/v1/connection
 import { BindErrorClass } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
 import { bindErrorClass, statusName } from "./command-status.ts";
 import { NoLoginError } from "./logins.ts";
-import { BindFailedError } from "./session.ts";
+import { BindFailedError } from "./bind-failed-error.ts";
 
 /** The session was bound and is over, though nobody here wanted that. */
 export class BindLostError extends Error {

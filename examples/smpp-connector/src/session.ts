@@ -1,33 +1,16 @@
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
+import { BindFailedError } from "./bind-failed-error.ts";
 import { ESME_ROK, statusName } from "./command-status.ts";
 import { Countdowns } from "./countdowns.ts";
 import type { BindParameters, SessionTimers } from "./session-settings.ts";
-import { connect, PDU, type LibrarySession, type Pdu, type PduFields } from "./smpp.ts";
+import { PDU, type LibrarySession, type Pdu, type PduFields } from "./smpp.ts";
 
-export interface SessionOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Address to connect from; unset: the system's choice. */
-  readonly localAddress?: string;
+/** Who binds, and as what. */
+export interface BindRequest {
   readonly role: BindRole;
   readonly systemId: string;
   readonly password: string;
   readonly parameters: BindParameters;
-  readonly timers: SessionTimers;
-  /** Called when the connection stands and the bind is about to be sent. */
-  readonly onConnected?: () => void;
-}
-
-/** No session came about. The message is for people and holds no secret. */
-export class BindFailedError extends Error {
-  override readonly name = "BindFailedError";
-  /** command_status of the vendor's answer; undefined when there was none (no connection, a time-out). */
-  readonly status: number | undefined;
-
-  constructor(message: string, status?: number) {
-    super(message);
-    this.status = status;
-  }
 }
 
 const commands: { readonly [role in BindRole]?: string } = {
@@ -38,34 +21,6 @@ const commands: { readonly [role in BindRole]?: string } = {
 
 /** How long the vendor may take to close its side after ours is, in milliseconds. */
 const CLOSE_GRACE = 1_000;
-
-/**
- * Connects and binds. Rejects with {@link BindFailedError}, or with the signal's reason when it aborts before the bind is
- * answered; the connection is closed then.
- */
-export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<SmppSession> {
-  signal.throwIfAborted();
-  const { host, port, localAddress } = options;
-  const session = new SmppSession(
-    connect({ host, port, ...(localAddress !== undefined && { localAddress }) }),
-    options.timers,
-  );
-  const abort = (): void => session.close("given up");
-  signal.addEventListener("abort", abort);
-  try {
-    await session.connected(options.timers.connect);
-    options.onConnected?.();
-    await session.bind(options);
-    signal.throwIfAborted();
-    return session;
-  } catch (error) {
-    await session.unbind("not bound");
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
 
 /** One SMPP session from connect to close; once bound it keeps itself alive and answers the vendor. */
 export class SmppSession {
@@ -109,7 +64,7 @@ export class SmppSession {
     );
   }
 
-  async bind({ role, systemId, password, parameters }: SessionOptions): Promise<void> {
+  async bind({ role, systemId, password, parameters }: BindRequest): Promise<void> {
     const command = commands[role];
     if (command === undefined) throw new BindFailedError(`there is no bind for role ${role}`);
     const response = await this.#request(

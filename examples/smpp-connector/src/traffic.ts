@@ -3,7 +3,8 @@ import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import type { Bind } from "./bind.ts";
 import { ESME_ROK, statusName } from "./command-status.ts";
 import type { Link } from "./link.ts";
-import { BindFailedError, type SmppSession } from "./session.ts";
+import { BindFailedError } from "./bind-failed-error.ts";
+import type { SmppSession } from "./session.ts";
 
 /** How often the links are looked over for a segment that may go, in milliseconds. */
 const TICK = 5;

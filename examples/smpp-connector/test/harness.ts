@@ -46,5 +46,5 @@ export function desired(connections: Record<string, Connection>, labels = {}, op
 
 /** Waits until `condition` holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  await vi.waitUntil(condition, { timeout: 10_000, interval: 5 });
+  await vi.waitUntil(condition, { timeout: 15_000, interval: 5 });
 }

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { expect, onTestFinished, test } from "vitest";
-import { BindFailedError, openSession, type SessionOptions } from "../src/session.ts";
+import { BindFailedError } from "../src/bind-failed-error.ts";
+import { openSession, type SessionOptions } from "../src/open-session.ts";
 import { bindParameters, reconnectDelay, sessionTimers, type SessionTimers } from "../src/session-settings.ts";
 import { acme, connection, runSmsc, sessionsOf, until } from "./harness.ts";
 
