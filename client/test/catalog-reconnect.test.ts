@@ -111,6 +111,18 @@ describe("a catalog resumes from its last token", () => {
     expect(server.watches[1]?.request.startToken).toBe(token(1));
   });
 
+  it("when a stream opens and says nothing at all", async () => {
+    // eslint-disable-next-line require-yield -- that is the point
+    const mute: WatchScript = async function* ({ signal }) {
+      await untilGone(signal);
+    };
+    const ended = once(failing(Code.Unavailable, "STREAM_EXPIRED"));
+    const server = closing(await startMeshServer({ watches: [ended, mute, resuming(2)] }));
+    const catalog = closing(await catalogOf(server, { bookmarkIntervalMs: 60 }));
+    await catalog.waitFor(token(2));
+    expect(server.watches).toHaveLength(3);
+  });
+
   it("and stays connected while bookmarks come", async () => {
     const server = closing(
       await startMeshServer({

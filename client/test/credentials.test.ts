@@ -155,7 +155,13 @@ describe("a secret", () => {
     expect(printed).not.toMatch(/pw-c1|private-key/);
   });
 
-  it("shows only when asked", () => {
-    expect(new Secret("open sesame").reveal()).toBe("open sesame");
+  it("shows only when asked, and says elsewhere that it is one", () => {
+    const secret = new Secret("open sesame");
+    expect(secret.reveal()).toBe("open sesame");
+    expect([String(secret), inspect(secret), JSON.stringify(secret)]).toEqual([
+      "[redacted]",
+      "[redacted]",
+      '"[redacted]"',
+    ]);
   });
 });

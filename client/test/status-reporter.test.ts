@@ -110,6 +110,26 @@ describe("a node's reports", () => {
     ]);
   });
 
+  it("don't overtake each other: the last one waits for the one under way", async () => {
+    const gate = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const { reporter, reports, server } = await reporterOf({}, async (call) => {
+      order.push(`begin ${call}`);
+      if (call === 1) await gate.promise;
+      order.push(`end ${call}`);
+      return {};
+    });
+    const client = createMeshClient({ baseUrl: server.baseUrl });
+    await expect.poll(() => reports.length).toBe(1);
+    const closed = reporter.close();
+    // Twice to the server and back: time enough for a report that doesn't wait.
+    for (let trip = 0; trip < 2; trip++) await client.getOperator({}).catch(() => undefined);
+    gate.resolve();
+    await closed;
+    expect(order).toEqual(["begin 1", "end 1", "begin 2", "end 2"]);
+    expect(reports.map((report) => report.leaving)).toEqual([false, true]);
+  });
+
   it("end without a server too", async () => {
     const { reporter, server } = await reporterOf();
     await server.close();
