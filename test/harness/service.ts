@@ -10,6 +10,7 @@ import { OperatorAdminService } from "@operator-management/contract/ops/v1/opera
 import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { pino } from "pino";
 import { parseConfig } from "../../src/config.ts";
+import { safeLogging } from "../../src/rpc/redact.ts";
 import { startService } from "../../src/service.ts";
 
 /** A service under test and clients for it. They are plain Connect clients: no retries that could hide a failure. */
@@ -46,7 +47,10 @@ export interface TestServiceOptions {
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const { dataDir, removeDataDir } = await folder(options);
   const logLines: string[] = [];
-  const logger = pino({ level: options.logLevel ?? "debug" }, { write: (line: string) => void logLines.push(line) });
+  const logger = pino(
+    { level: options.logLevel ?? "debug", ...safeLogging },
+    { write: (line: string) => void logLines.push(line) },
+  );
   const running = await startService(parseConfig(environment(options, dataDir)), { logger });
   const clients = await connect(`http://127.0.0.1:${running.port}`, dataDir);
   const close = async (): Promise<void> => {
