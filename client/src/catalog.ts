@@ -140,6 +140,7 @@ export class OperatorCatalog implements AsyncDisposable {
         return state.token;
       },
       heard: () => {
+        if (this.#lastError !== undefined) this.#logger?.info({ token: state.token }, "the service is heard again");
         this.#lastError = undefined;
         this.#freshness.heard();
       },
@@ -158,15 +159,17 @@ export class OperatorCatalog implements AsyncDisposable {
   }
 
   #lost(error: Error, permanent: boolean): void {
+    // An outage is told once, not at each of its many attempts.
+    const isNew = this.#lastError?.message !== error.message;
     this.#lastError = error;
     this.#freshness.lost();
     const fields = { err: error, token: this.#state.token };
-    if (!permanent) {
+    if (permanent) {
+      this.#logger?.error(fields, "the service refuses the watch; trying again slowly");
+      this.#events.emit("error", error);
+    } else if (isNew) {
       this.#logger?.info(fields, "the watch ended; reconnecting");
-      return;
     }
-    this.#logger?.error(fields, "the service refuses the watch; trying again slowly");
-    this.#events.emit("error", error);
   }
 
   #listenerThrew(name: keyof CatalogEvents, cause: unknown): void {
@@ -182,8 +185,11 @@ export class OperatorCatalog implements AsyncDisposable {
         if (error === undefined) resolve();
         else reject(error);
       };
-      const fail = (text: string): void =>
-        settle(new CatalogError("NOT_READY", text, this.#lastError === undefined ? {} : { cause: this.#lastError }));
+      const fail = (text: string): void => {
+        const cause = this.#lastError;
+        const why = cause === undefined ? "" : `: ${cause.message}`;
+        settle(new CatalogError("NOT_READY", text + why, cause === undefined ? {} : { cause }));
+      };
       const closed = (): void => settle(new CatalogError("CLOSED", "the catalog was closed while it started"));
       this.#closing.signal.addEventListener("abort", closed);
       const undos = [
