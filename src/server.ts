@@ -128,6 +128,10 @@ function createApp(limits: EdgeLimits): { app: FastifyInstance; port: OnePort } 
     return503OnClosing: false,
     exposeHeadRoutes: false,
   });
+  // Without a listener, CONNECT would be answered by a closed connection.
+  app.server.on("connect", (_request, socket) => {
+    answerBrokenHttp(new Error("CONNECT is not served"), socket, limits.connection.maxHeaderBytes);
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, _payload, done) => done(null, undefined));
   if (port === undefined) throw new Error("Fastify made no server");

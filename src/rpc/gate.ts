@@ -50,7 +50,7 @@ export class Gate {
   /** Fastify's onRequest hook. */
   readonly enter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const call = this.#begin(request, reply);
-    const problem = pathProblem(request.originalUrl);
+    const problem = pathProblem(request.originalUrl ?? ""); // CONNECT of HTTP/2 has none
     if (problem !== undefined) throw pathRefused(problem);
     checkHeaders(request, this.#options.limits.connection.maxHeaderBytes);
     const path = pathOf(request.url);
@@ -113,6 +113,7 @@ export class Gate {
     this.#open.add(call);
     this.#options.observer.started(call);
     reply.raw.once("close", () => this.#end(call));
+    reply.raw.once("finish", () => drain(request));
     reply.header("x-request-id", call.requestId).header("cache-control", "no-store");
     return call;
   }
@@ -144,6 +145,16 @@ export class Gate {
       isGrpc: call.protocol === "grpc",
     });
   }
+}
+
+/**
+ * Reads what an HTTP/1 client still sends after its answer, so that the connection can be used again. Node does so itself only for bodies that
+ * nobody began to read. The request's timeout bounds it.
+ */
+function drain({ raw }: FastifyRequest): void {
+  if (raw.httpVersionMajor !== 1 || raw.complete || raw.destroyed) return;
+  raw.removeAllListeners("readable");
+  raw.resume();
 }
 
 /** Fastify looks at a content type before it looks for somebody who reads the body. */

@@ -106,6 +106,8 @@ function createHttp1(handler: http.RequestListener, limits: ConnectionLimits): h
     },
     handler,
   );
+  // An expectation that we don't know is no reason not to answer the request; Node alone would send an empty 417.
+  server.on("checkExpectation", handler);
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.idleTimeoutMs);
   return server;
@@ -125,6 +127,8 @@ function createHttp2(
     // The compatibility layer's objects are what Fastify expects of either protocol.
     handler as unknown as (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
   );
+  h2.on("checkExpectation", handler);
+  h2.on("connect", handler); // CONNECT gets our typed error, not Node's empty 405
   h2.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));

@@ -65,6 +65,14 @@ const grpc =
   (): Promise<Answer> =>
     requestGrpc(edge.url, `${MESH}/${method}`, body, headers);
 const raw = (text: string | Uint8Array) => (): Promise<Answer> => requestRaw(edge.port, text);
+/** Without a Content-Length, so that only reading shows how long it is. */
+const chunked = (body: string) => (): Promise<Answer> =>
+  request(`${edge.url}${ADMIN}/CreateOperator`, {
+    method: "POST",
+    headers: { ...bearer, "content-type": "application/json" },
+    body: ReadableStream.from([body.slice(0, 1_000), body.slice(1_000)].map((part) => new TextEncoder().encode(part))),
+    duplex: "half",
+  });
 const big = (bytes: number): string => JSON.stringify({ operatorId: "acme", reason: "x".repeat(bytes) });
 const valid = toBinary(GetOperatorRequestSchema, create(GetOperatorRequestSchema, { operatorId: "acme" }));
 /** A password field of 127 bytes that ends long before that. */
@@ -297,6 +305,7 @@ const rows: readonly Row[] = [
 
   // sizes and compression
   row("a body above the limit", post("CreateOperator", big(5_000_000)), tooLarge, { says: /4194304/ }),
+  row("a body above the limit, of unknown length", chunked(big(5_000_000)), tooLarge, { says: /4194304/ }),
   row(
     "a compression bomb",
     post("CreateOperator", gzipSync(big(50_000_000)), { "content-encoding": "gzip" }),
@@ -392,6 +401,23 @@ const rows: readonly Row[] = [
     raw("GET /v1/admin/operators HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n"),
     malformed,
   ),
+  row("CONNECT", raw("CONNECT example.org:443 HTTP/1.1\r\nhost: a\r\n\r\n"), malformed),
+  row(
+    "CONNECT over HTTP/2",
+    () => requestH2(edge.url, { ":method": "CONNECT", ":authority": "a" }, undefined),
+    identityMissing,
+  ),
+  row(
+    "an upgrade to HTTP/2",
+    raw("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n"),
+    identityMissing,
+  ),
+  row(
+    "an expectation",
+    raw("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: miracles\r\n\r\n"),
+    identityMissing,
+  ),
+  row("OPTIONS of everything", raw("OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"), malformed),
   row("no HTTP", raw("EHLO mail.example.org\r\n\r\n"), malformed, { says: /HTTP/ }),
   row(
     "both lengths of a smuggler",
