@@ -14,7 +14,7 @@ export interface SessionOptions extends BindRequest {
 
 /**
  * Connects and binds. Rejects with BindFailedError, or with the signal's reason when it aborts before the bind is
- * answered; the connection is closed then.
+ * answered; whatever came about is unbound and closed then.
  */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<SmppSession> {
   signal.throwIfAborted();
@@ -23,11 +23,18 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
     connect({ host, port, ...(localAddress !== undefined && { localAddress }) }),
     options.timers,
   );
-  const abort = (): void => session.close("given up");
+  let asked = false;
+  let giveUp: NodeJS.Timeout | undefined;
+  const abort = (): void => {
+    // Once the vendor was asked its answer is awaited for a while: a session it holds is to be unbound, or it keeps the slot.
+    if (asked) giveUp = setTimeout(() => session.close("given up"), options.timers.unbind);
+    else session.close("given up");
+  };
   signal.addEventListener("abort", abort);
   try {
     await session.connected(options.timers.connect);
     options.onConnected?.();
+    asked = true;
     await session.bind(options);
     signal.throwIfAborted();
     return session;
@@ -36,6 +43,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
     signal.throwIfAborted();
     throw error;
   } finally {
+    clearTimeout(giveUp);
     signal.removeEventListener("abort", abort);
   }
 }

@@ -99,14 +99,19 @@ test("a vendor that takes the connection and says nothing costs timers.bind", as
   await expect(open(port, {}, { bind: 50 })).rejects.toThrow("no answer to bind_transceiver within 0.05 s");
 });
 
-test("an abort ends an attempt that is under way", async () => {
-  const port = await mutedVendor(() => undefined);
+test("an abort ends an attempt that the vendor never answers", async () => {
   const controller = new AbortController();
-  const attempt = openSession(
-    options(port, { onConnected: () => controller.abort(new Error("changed")) }),
-    controller.signal,
-  );
-  await expect(attempt).rejects.toThrow("changed");
+  const port = await mutedVendor(() => void controller.abort(new Error("changed")));
+  await expect(openSession(options(port, {}, { unbind: 30 }), controller.signal)).rejects.toThrow("changed");
+});
+
+test("a bind that the vendor accepts after an abort is unbound: it must not keep a slot", async () => {
+  const smsc = await runSmsc();
+  const controller = new AbortController();
+  // The microtask runs after the bind was sent and before its answer can come.
+  const onConnected = () => queueMicrotask(() => controller.abort(new Error("changed")));
+  await expect(openSession(options(smsc.ports[0] ?? 0, { onConnected }), controller.signal)).rejects.toThrow("changed");
+  expect(smsc.state().totals).toMatchObject({ bindsAccepted: 1, unbinds: 1 });
 });
 
 test("unanswered enquire_links end the session after as many as configured", async () => {
