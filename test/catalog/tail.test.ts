@@ -188,6 +188,21 @@ test("a head that goes back, forks, jumps or belongs to another store makes the 
   expect(tail.loads).toBe(6);
 });
 
+test("another history that has grown beyond this one is noticed by its chain, and none of it is mixed in", async () => {
+  const { store } = followed;
+  await store.commit({ put: "alpha" });
+  const { catalog, tail: before } = await follow();
+  await before.close(); // or it would see the other history at each of its revisions
+  await store.loseHistory();
+  await store.commit({ put: "beta" });
+  await store.commit({ put: "gamma" });
+  const tail = followed.followOn(catalog);
+  await tail.refresh();
+  expect(catalog.snapshot().map((entry) => entry.id)).toEqual(["beta", "gamma"]);
+  expect(tailedState(catalog)).toEqual(await loadedState());
+  expect(tail.loads).toBe(1);
+});
+
 test("while the database fails the catalog keeps answering, marked stale, and recovers by itself", async () => {
   await followed.store.commit({ put: "alpha" });
   const { catalog, tail } = await follow();

@@ -6,7 +6,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import { parseFilter } from "../../src/filter/filter.ts";
-import { genesis } from "../../src/history/fingerprint.ts";
 import { reasonOf } from "../../src/rpc/errors.ts";
 import { useFollowedStore } from "../catalog/support/followed-store.ts";
 import { RecordedWatch, watchSources } from "./support/recorded-watch.ts";
@@ -87,12 +86,7 @@ test("a position that is lost here but is the primary's is found by catching up"
   const { store } = followed;
   await withRevisions(1);
   const { catalog } = await followed.follow();
-  const { db } = store.database;
-  await db.execute(sql`delete from config_change`);
-  await db.execute(sql`delete from operator`);
-  await db.execute(
-    sql`update config_head set revision = 0, fingerprint = ${Buffer.from(genesis(catalog.position.store))}`,
-  );
+  await store.loseHistory();
   const other = await store.commit({ put: "after-the-failover" });
   expect(other.revision).toBe(catalog.position.revision);
   const watch = new RecordedWatch(watchSources(catalog), { startToken: encodeToken(other, hash) });

@@ -9,6 +9,8 @@ import { TestStore } from "./test-store.ts";
 export interface FollowedStore {
   readonly store: TestStore;
   follow(ringLimits?: RingLimits): Promise<{ catalog: Catalog; tail: Tail }>;
+  /** Another tail for a catalog whose own was closed. */
+  followOn(catalog: Catalog, ringLimits?: RingLimits): Tail;
 }
 
 export function useFollowedStore(): FollowedStore {
@@ -17,6 +19,12 @@ export function useFollowedStore(): FollowedStore {
   const opened = (): TestStore => {
     if (store === undefined) throw new Error("the store is there within tests only");
     return store;
+  };
+  const followOn = (catalog: Catalog, ringLimits?: RingLimits): Tail => {
+    const logger = pino({ enabled: false });
+    const tail = Tail.start({ database: opened().database, catalog, logger, ...(ringLimits && { ringLimits }) });
+    tails.push(tail);
+    return tail;
   };
   beforeAll(async () => {
     store = await TestStore.open();
@@ -33,11 +41,10 @@ export function useFollowedStore(): FollowedStore {
     },
     async follow(ringLimits) {
       const catalog = new Catalog();
-      const logger = pino({ enabled: false });
-      const tail = Tail.start({ database: opened().database, catalog, logger, ...(ringLimits && { ringLimits }) });
-      tails.push(tail);
+      const tail = followOn(catalog, ringLimits);
       await tail.loaded;
       return { catalog, tail };
     },
+    followOn,
   };
 }

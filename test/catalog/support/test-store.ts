@@ -40,9 +40,17 @@ export class TestStore {
 
   /** Empties the store and gives it a new id. */
   async reset(): Promise<void> {
+    await this.#beginAgain(new Uint8Array(Buffer.from(randomUUID().replaceAll("-", ""), "hex")));
+  }
+
+  /** Loses every commit, as a failover to a standby that had none of them. */
+  async loseHistory(): Promise<void> {
+    await this.#beginAgain((await this.head()).store);
+  }
+
+  async #beginAgain(storeId: Uint8Array): Promise<void> {
     await this.database.db.transaction(async (tx) => {
       await tx.execute(sql`truncate operator, config_change, request_log, credential`);
-      const storeId = new Uint8Array(Buffer.from(randomUUID().replaceAll("-", ""), "hex"));
       await tx.update(configHead).set({ storeId, revision: 0n, fingerprint: genesis(storeId) });
     });
   }
