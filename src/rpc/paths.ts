@@ -33,8 +33,18 @@ export function pathProblem(url: string): string | undefined {
   if (/%2f|%5c|\\/i.test(path)) return "has an encoded slash or a backslash";
   if (path.includes("//")) return "has an empty segment";
   if (/(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i.test(path)) return "has a dot segment";
-  if (/%(?![0-9a-f]{2})|%00/i.test(path)) return "has a broken escape";
+  if (/%00/.test(path) || !isDecodable(path)) return "has a broken escape";
   return undefined;
+}
+
+/** Not so for `%zz`, and not for `%ff`, which is no UTF-8. */
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false; // the answer is all that is asked for
+  }
 }
 
 /** MALFORMED for such a path. */
@@ -107,7 +117,9 @@ export function noSuchPath(side: Side, httpMethod: string, path: string, methods
 }
 
 function httpMethodsOf(method: DescMethod): string[] {
-  return method.methodKind === "unary" && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? ["POST", "GET"] : ["POST"];
+  return method.methodKind === "unary" && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
+    ? ["POST", "GET"]
+    : ["POST"];
 }
 
 /** REST habits: what POST, PATCH and DELETE of an alias would mean elsewhere has a method here. */

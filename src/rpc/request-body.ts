@@ -14,7 +14,7 @@ export function guardedBody(
   withinMs: number | undefined,
 ): UniversalServerRequest["body"] {
   if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return body;
-  return { [Symbol.asyncIterator]: () => guard((body)[Symbol.asyncIterator](), withinMs) };
+  return { [Symbol.asyncIterator]: () => guard(body[Symbol.asyncIterator](), withinMs) };
 }
 
 function guard(chunks: AsyncIterator<Uint8Array>, withinMs: number | undefined): AsyncIterator<Uint8Array> {
