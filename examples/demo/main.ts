@@ -47,6 +47,7 @@ async function main(logs: boolean): Promise<number> {
     onSurprise: (text) => ending.abort(new Error(text)),
   });
   const begin = Date.now();
+  narrator.plain("The Operator Management Service, from nothing to bound links. Times are in seconds since the start.");
   try {
     await play(stage);
     narrator.summary((Date.now() - begin) / 1000);

@@ -19,7 +19,7 @@ export async function crash(stage: Stage, { acme, sola, hub }: Cast): Promise<vo
   const from = connector.lines.length;
   const killedBy = await stage.child("service").kill();
   narrator.say(`service:   killed (${killedBy})`);
-  await stage.until("the connector misses the service", () => connector.find(/lost: binds stay/, from));
+  await stage.until("the connector misses the service", () => connector.find(/the watch ended/, from));
   narrator.say("connector: the service is lost; binds stay as they are");
   const sentBefore = (await stage.vendorState()).totals.messagesReceived;
   const sent = await stage.until("traffic goes on", async () => {
@@ -34,7 +34,9 @@ export async function crash(stage: Stage, { acme, sola, hub }: Cast): Promise<vo
   narrator.say(
     `service:   started again on the same folder, ready after ${((ready.time - begin) / 1000).toFixed(1)} s`,
   );
-  const heard = await stage.until("the connector hears the service again", () => connector.find(/heard again/, from));
+  const heard = await stage.until("the connector hears the service again", () =>
+    connector.find(/heard again, at revision/, from),
+  );
   expectThat(
     connector.find(/fetched anew/, from) === undefined,
     "the connector should have resumed, it fetched everything anew",

@@ -2,7 +2,7 @@ import { Credentials, NodeReporter, OperatorCatalog } from "@operator-management
 import { createMeshClient } from "@operator-management/client/node";
 import { Connector } from "./connector.ts";
 import { help, parseOptions, UsageError, type Options } from "./options.ts";
-import { followService, revisionOf, storyLogger } from "./service-story.ts";
+import { followCatalog, storyLogger } from "./service-story.ts";
 import { startTraffic } from "./traffic.ts";
 
 async function run({ url, node, labels, traffic }: Options): Promise<void> {
@@ -12,9 +12,7 @@ async function run({ url, node, labels, traffic }: Options): Promise<void> {
   const service = (text: string): void => tell("service", text);
   const logger = storyLogger(service);
   const catalog = await OperatorCatalog.start({ client, logger, ready: { timeoutMs: 1_000, otherwise: "continue" } });
-  if (catalog.status.source === "none") service("not there yet: waiting for it");
-  else service(`configuration of revision ${revisionOf(catalog.status.token)} received`);
-  const unfollow = followService(catalog, service, () => logger.heardAgain());
+  const unfollow = followCatalog(catalog, service);
   const reporter = NodeReporter.start({ client, node: { name: node, labels }, logger });
   const credentials = new Credentials({ client, catalog });
   const connector = new Connector({ catalog, credentials, reporter, labels, tell });

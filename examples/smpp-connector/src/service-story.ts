@@ -2,47 +2,34 @@ import { decodeToken, type Logger, type OperatorCatalog } from "@operator-manage
 
 type Tell = (text: string) => void;
 
-/** How often a lost service is looked for, in milliseconds. */
-const LOOK_INTERVAL = 200;
-
-/** The SDK's log as lines of the story. It reports each failed try; only the first of a row is news. */
-export function storyLogger(tell: Tell): Logger & { heardAgain(): void } {
+/** The SDK's log as lines of the story. It logs every failed try; only the first of a row is news. */
+export function storyLogger(tell: Tell): Logger {
   let last: string | undefined;
   const line = (fields: object, text: string): void => {
-    const cause = "err" in fields && fields.err instanceof Error ? ` (${fields.err.message})` : "";
-    if (text !== last) tell(`${text}${cause}`);
+    if (text === last) return;
     last = text;
+    if ("err" in fields && fields.err instanceof Error) return tell(`${text} (${fields.err.message})`);
+    // Before the first configuration the token is empty.
+    const known = "token" in fields && typeof fields.token === "string" && fields.token !== "";
+    tell(known ? `${text}, at revision ${revisionOf(String(fields.token))}` : text);
   };
-  return { info: line, warn: line, error: line, heardAgain: () => (last = undefined) };
+  return { info: line, warn: line, error: line };
 }
 
-/** Tells when the service is lost and when it is heard again. Returns what stops it. */
-export function followService(catalog: OperatorCatalog, tell: Tell, heardAgain: () => void): () => void {
-  let before = catalog.status;
-  const look = (): void => {
-    const { status } = catalog;
-    if (before.source === "none" && status.source === "live") {
-      tell(`configuration of revision ${revisionOf(status.token)} received`);
-    } else if (before.connected && !status.connected) {
-      tell("lost: binds stay as they are");
-    } else if (!before.connected && status.connected && status.source === "live") {
-      tell(`heard again, at revision ${revisionOf(status.token)}`);
-    }
-    if (status.connected) heardAgain();
-    before = status;
-  };
-  const timer = setInterval(look, LOOK_INTERVAL);
-  timer.unref();
+/** Tells of the first configuration, and when it had to be fetched anew instead of resumed. Returns what stops it. */
+export function followCatalog(catalog: OperatorCatalog, tell: Tell): () => void {
+  const { source, token } = catalog.status;
+  const received = (at: string): void => tell(`configuration of revision ${revisionOf(at)} received`);
+  if (source === "none") tell("not there yet: waiting for it");
+  else received(token);
   const undo = [
-    catalog.on("ready", look),
+    catalog.on("ready", (event) => received(event.token)),
     catalog.on("resync", ({ reason }) => tell(`the configuration was fetched anew (${reason})`)),
+    catalog.on("stale", () => tell("changes may be missing; binds stay as they are")),
   ];
-  return () => {
-    clearInterval(timer);
-    undo.forEach((each) => each());
-  };
+  return () => undo.forEach((each) => each());
 }
 
-export function revisionOf(token: string): string {
+function revisionOf(token: string): string {
   return String(decodeToken(token)?.revision ?? "unknown");
 }
