@@ -30,13 +30,14 @@ export async function mistypePassword(stage: Stage, { sola }: Cast): Promise<str
   for (const { text } of stage.child("connector").lines.slice(from)) {
     if (/password refused/.test(text)) narrator.detail(text.replaceAll(/ {2,}/g, "  "));
   }
-  const detail = await stage.until("the fleet view says so", async () =>
+  const refused = await stage.until("the fleet view says so", async () =>
     (await stage.node())?.connections
       .filter(({ operatorId }) => operatorId === sola.operatorId)
       .flatMap(({ binds }) => binds)
-      .find(({ lastBindStatus }) => lastBindStatus === 0x0e),
+      .find(({ detail }) => detail.includes("no tries left")),
   );
-  narrator.proven(`fleet view: ${detail.detail}`);
+  expectThat(refused.lastBindStatus === 0x0e, "the fleet view should show the vendor's command_status, 0x0E");
+  narrator.proven(`fleet view: ${refused.detail}`);
 
   await changeState(stage, sola, AdminState.DISABLED, "the password was mistyped");
   await setCredential(stage, sola, sola.password);
