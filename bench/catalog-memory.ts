@@ -68,7 +68,7 @@ function load(count: number): Catalog {
   }
   const store = randomBytes(16);
   const catalog = new Catalog();
-  catalog.replace({ entries, ring: new Ring({ store, revision: 0n, fingerprint: genesis(store) }) });
+  catalog.replace({ entries, damaged: [], ring: new Ring({ store, revision: 0n, fingerprint: genesis(store) }) });
   return catalog;
 }
 

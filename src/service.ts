@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
@@ -7,9 +6,6 @@ import type { OperatorService } from "@operator-management/contract/ops/v1/opera
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { AuditQueue } from "./audit/audit-queue.ts";
-import { EmbeddedSecretStore } from "./backends/secrets/embedded-secret-store.ts";
-import { SecretKeyError } from "./backends/secrets/secret-key.ts";
-import type { SecretStore } from "./backends/secrets/secret-store.ts";
 import { adminReadHandlers } from "./catalog/admin-read-handlers.ts";
 import { Catalog } from "./catalog/catalog.ts";
 import { readAt } from "./catalog/consistency.ts";
@@ -21,8 +17,7 @@ import { credentialHandlers } from "./credentials/handlers.ts";
 import { credentialReadHandlers } from "./credentials/read-handlers.ts";
 import { SecretCache } from "./credentials/secret-cache.ts";
 import { CredentialSweep } from "./credentials/sweep.ts";
-import type { OpenDatabase } from "./db/db.ts";
-import { openEmbeddedDatabase } from "./db/embedded-database.ts";
+import { openDatabase, openSecrets } from "./embedded/backends.ts";
 import { openDataFolder, type DataFolder } from "./embedded/data-folder.ts";
 import { readLocalTokens } from "./embedded/local-tokens.ts";
 import { FleetRecorder } from "./fleet/fleet-recorder.ts";
@@ -75,7 +70,7 @@ export async function startService(
       }),
     );
     closing.push("the metrics port", () => metrics.close());
-    const parts = await startParts(folder, registry, logger, closing);
+    const parts = await startParts(folder, registry, logger, closing, signal);
     signal?.throwIfAborted();
     const server = await serve(config, folder, parts, { registry, logger });
     closing.push("the port", () => server.close(0));
@@ -120,6 +115,7 @@ async function startParts(
   registry: Registry,
   logger: Logger,
   closing: ClosingStack,
+  signal: AbortSignal | undefined,
 ): Promise<Parts> {
   const database = await openDatabase(folder, logger);
   closing.push("the database", () => database.close());
@@ -145,7 +141,10 @@ async function startParts(
   closing.push("the sweep of credentials", () => sweep.close());
   await recorder.restore(now());
   compileRules();
-  await tail.loaded;
+  // A database that never answers must not keep the process from being stopped: closing the tail rejects `loaded`.
+  const stop = (): void => void tail.close();
+  signal?.addEventListener("abort", stop, { once: true });
+  await tail.loaded.finally(() => signal?.removeEventListener("abort", stop));
 
   registerServiceMetrics(registry, {
     catalog,
@@ -177,30 +176,6 @@ async function startParts(
     health: new HealthState(),
     catalog,
   };
-}
-
-async function openSecrets(folder: DataFolder): Promise<SecretStore> {
-  try {
-    return await EmbeddedSecretStore.open(folder.path);
-  } catch (error) {
-    // Its text says what to do about the key.
-    if (error instanceof SecretKeyError) throw new StartError(error.message, { cause: error });
-    throw error;
-  }
-}
-
-async function openDatabase(folder: DataFolder, logger: Logger): Promise<OpenDatabase> {
-  const path = join(folder.path, "postgres");
-  // The first start makes a database, which takes seconds: a person should know what is being waited for.
-  logger.info({ path }, "opening the database (the first start creates it, which takes a few seconds)");
-  try {
-    return await openEmbeddedDatabase(path);
-  } catch (cause) {
-    throw new StartError(
-      `the database in ${path} can't be opened. If it is not worth keeping, move ${folder.path} away and start again`,
-      { cause },
-    );
-  }
 }
 
 async function serve(

@@ -9,6 +9,9 @@ import type { Logger } from "./logger.ts";
 import { later } from "./timers.ts";
 
 const LONGEST_ERROR = 500;
+/** What a report may hold, by the contract; a node with more names the first ones. */
+const MOST_REJECTED = 1_000;
+const MOST_CONNECTIONS = 5_000;
 
 /** Which node reports, and how. */
 export interface NodeReporterOptions {
@@ -79,7 +82,7 @@ export class NodeReporter implements AsyncDisposable {
       operatorId,
       connectionId,
       token,
-      error: [...error].slice(0, LONGEST_ERROR).join(""),
+      error: plainText(error),
     });
   }
 
@@ -151,8 +154,10 @@ export class NodeReporter implements AsyncDisposable {
         maxBinds: node.maxBinds ?? 0,
         accepting: this.#accepting && !leaving,
         appliedToken: this.#appliedToken,
-        rejected: [...this.#rejected.values()],
-        connections: [...this.#binds.values()].map((each) => ({ ...each, binds: [...each.binds] })),
+        rejected: [...this.#rejected.values()].slice(0, MOST_REJECTED),
+        connections: [...this.#binds.values()]
+          .slice(0, MOST_CONNECTIONS)
+          .map((each) => ({ ...each, binds: [...each.binds] })),
         leaving,
       };
       const { token, reportInterval } = await client.reportNodeStatus(request, { ...options, contextValues });
@@ -170,4 +175,11 @@ export class NodeReporter implements AsyncDisposable {
 
 function keyOf({ operatorId, connectionId }: ConnectionRef): string {
   return `${operatorId}/${connectionId}`;
+}
+
+/** An error's text as a report may hold it: a NUL from a vendor's C string would make the service refuse every report of this node. */
+function plainText(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what this is about
+  const plain = text.toWellFormed().replace(/[\u0000-\u001f\u007f]+/g, " ");
+  return [...plain].slice(0, LONGEST_ERROR).join("");
 }

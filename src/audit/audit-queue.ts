@@ -23,6 +23,7 @@ export class AuditQueue {
   readonly #flusher: Flusher;
   #queue: AuditRecord[] = [];
   #failing = false;
+  #closed = false;
 
   constructor(deps: {
     readonly db: Database;
@@ -42,7 +43,7 @@ export class AuditQueue {
 
   /** Takes a record; returns at once. */
   add(record: AuditRecord): void {
-    if (this.#queue.length >= this.#limit) {
+    if (this.#closed || this.#queue.length >= this.#limit) {
       this.#log(record);
       return;
     }
@@ -52,6 +53,7 @@ export class AuditQueue {
 
   /** Stores what is queued, or else logs it. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#flusher.close();
     for (const record of this.#queue.splice(0)) this.#log(record);
   }

@@ -10,6 +10,8 @@ import type { Ring } from "./ring.ts";
 export interface LoadedCatalog {
   readonly entries: ReadonlyMap<string, CatalogEntry>;
   readonly ring: Ring;
+  /** Ids of operators whose record decodes neither in their row nor in history: they can't be served. */
+  readonly damaged: readonly string[];
 }
 
 /** Who brings the catalog up to date: the tail. */

@@ -1,9 +1,8 @@
 import { decodeToken, encodeToken } from "@operator-management/client";
-import { ErrorReason, type Token } from "@operator-management/contract/ops/v1/common_pb.js";
+import type { Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import type { ListOperatorsRequest } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { parseFilter, type Filter } from "../filter/filter.ts";
-import { opsError } from "../rpc/errors.ts";
-import { decodePageToken, encodePageToken, hashArguments } from "../rpc/page-token.ts";
+import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
 import type { CatalogEntry } from "./entry.ts";
 import { ListOrder, type SortKey } from "./list-order.ts";
 import type { ReadPoint } from "./consistency.ts";
@@ -37,16 +36,11 @@ export function parseListQuery(method: string, request: ListOperatorsRequest): L
   };
 }
 
-/** Page tokens aren't signed, so their parts are checked like any input. */
 function continuation([firstToken = "", ...key]: readonly string[], order: ListOrder): ListQuery["from"] {
   const first = decodeToken(firstToken);
   const after = order.parse(key);
   if (first !== undefined && after !== undefined) return { first, after };
-  const description = "is not one that this service gave out: start again without it";
-  throw opsError(ErrorReason.PAGE_TOKEN_INVALID, `page_token ${description}`, {
-    violations: [{ field: "page_token", description }],
-    metadata: { field: "page_token" },
-  });
+  throw pageTokenInvalid();
 }
 
 /** Gathers a page from operators in any order, holding few more than fit on it. */

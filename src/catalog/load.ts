@@ -1,7 +1,10 @@
 import type { Position } from "@operator-management/client";
-import { inArray, isNull, sql } from "drizzle-orm";
+import { ConfigChangeSchema } from "@operator-management/contract/ops/v1/event_pb.js";
+import { OperatorSchema } from "@operator-management/contract/ops/v1/operator_pb.js";
+import { desc, eq, inArray, isNull, sql } from "drizzle-orm";
 import type { Database, Transaction } from "../db/db.ts";
-import { configHead, operator } from "../db/schema.ts";
+import { configChange, configHead, operator } from "../db/schema.ts";
+import { decodeRecord } from "../history/decode-record.ts";
 import { genesis } from "../history/fingerprint.ts";
 import { sameBytes } from "./bytes.ts";
 import type { LoadedCatalog } from "./catalog.ts";
@@ -34,12 +37,12 @@ export async function loadCatalog(
   return db.transaction(
     async (tx) => {
       const { position: head } = await readHead(tx);
-      const entries = await loadEntries(tx, present);
+      const { entries, damaged } = await loadEntries(tx, present);
       const revisions = await preloadRevisions(tx, head.revision, limits, (id) => entries.get(id));
       const ring = new Ring(head, revisions, limits);
       // From the very beginning the whole chain can be checked, and then every position in it is known.
       const broken = ring.floor === 0n && !ring.contains(0n, genesis(head.store));
-      return { entries, ring: broken ? new Ring(head, [], limits) : ring };
+      return { entries, damaged, ring: broken ? new Ring(head, [], limits) : ring };
     },
     { isolationLevel: "repeatable read", accessMode: "read only" },
   );
@@ -48,13 +51,14 @@ export async function loadCatalog(
 async function loadEntries(
   tx: Transaction,
   present: (id: string) => CatalogEntry | undefined,
-): Promise<Map<string, CatalogEntry>> {
+): Promise<Pick<LoadedCatalog, "entries" | "damaged">> {
   const rows = await tx
     .select({ id: operator.id, uid: operator.uid, digest: operator.digest })
     .from(operator)
     .where(isNull(operator.deleteTime));
   const entries = new Map<string, CatalogEntry>();
   const missing: string[] = [];
+  const damaged: string[] = [];
   for (const { id, uid, digest } of rows) {
     const entry = present(id);
     if (entry !== undefined && sameBytes(entry.digest, digest)) entries.set(id, entry);
@@ -62,13 +66,31 @@ async function loadEntries(
   }
   for (let at = 0; at < missing.length; at += RECORDS_AT_ONCE) {
     const records = await tx
-      .select({ record: operator.record, digest: operator.digest })
+      .select({ id: operator.id, uid: operator.uid, record: operator.record, digest: operator.digest })
       .from(operator)
       .where(inArray(operator.uid, missing.slice(at, at + RECORDS_AT_ONCE)));
-    for (const { record, digest } of records) {
-      const entry = entryOf(record, digest);
-      if (entry !== undefined) entries.set(entry.id, entry);
+    for (const { id, uid, record, digest } of records) {
+      // A row that doesn't decode must keep neither its operator nor the others from being served: history holds it too.
+      const entry = decodable(record, digest) ?? (await entryFromHistory(tx, uid));
+      if (entry === undefined) damaged.push(id);
+      else entries.set(entry.id, entry);
     }
   }
-  return entries;
+  return { entries, damaged };
+}
+
+function decodable(record: Uint8Array, digest: Uint8Array): CatalogEntry | undefined {
+  return decodeRecord(OperatorSchema, record) && entryOf(record, digest);
+}
+
+/** The operator as its last change left it. */
+async function entryFromHistory(tx: Transaction, uid: string): Promise<CatalogEntry | undefined> {
+  const [last] = await tx
+    .select({ record: configChange.record })
+    .from(configChange)
+    .where(eq(configChange.operatorUid, uid))
+    .orderBy(desc(configChange.revision))
+    .limit(1);
+  const bytes = last && decodeRecord(ConfigChangeSchema, last.record)?.operator;
+  return bytes && decodeRecord(OperatorSchema, bytes) && entryOf(bytes);
 }

@@ -131,7 +131,11 @@ export class Tail implements CatalogSource {
   async #load(reason: string): Promise<void> {
     const { database, catalog, logger, ringLimits } = this.#options;
     const before = catalog.loaded ? catalog.position.revision : undefined;
-    catalog.replace(await loadCatalog(database.db, (id) => catalog.get(id), ringLimits));
+    const loaded = await loadCatalog(database.db, (id) => catalog.get(id), ringLimits);
+    catalog.replace(loaded);
+    if (loaded.damaged.length > 0) {
+      logger.error({ operators: loaded.damaged }, "records don't decode and are not served: VerifyHistory says where");
+    }
     this.loads++;
     const facts = { reason, before, revision: catalog.position.revision, operators: catalog.size };
     if (before === undefined) logger.info(facts, "catalog loaded");

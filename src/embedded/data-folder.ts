@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { link, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { writeNewFile } from "../backends/durable-file.ts";
 import { StartError } from "../start-error.ts";
 
 /** The embedded profile's folder, owned by this process until it is closed. */
@@ -45,7 +46,7 @@ async function takeLock(path: string, lockFile: string): Promise<void> {
   const mine = `${process.pid} ${await processStart(process.pid)}\n`;
   // Twice: once for the free folder, once more after a dead owner's lock was removed.
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (await writeNew(lockFile, mine, 0o600)) return;
+    if (await writeNewFile(lockFile, Buffer.from(mine))) return;
     const owner = await readFile(lockFile, "utf8").catch(ignoreMissing);
     if (owner === undefined) continue;
     const [pid = "", start = ""] = owner.trim().split(" ");
@@ -96,30 +97,12 @@ async function processStart(pid: number): Promise<string> {
 }
 
 async function readOrCreateToken(file: string): Promise<string> {
-  await writeNew(file, `${randomBytes(32).toString("base64url")}\n`, 0o600);
+  await writeNewFile(file, Buffer.from(`${randomBytes(32).toString("base64url")}\n`));
   const token = (await readFile(file, "utf8")).trim();
   if (!/^[\x21-\x7e]{16,}$/.test(token)) {
     throw new StartError(`${file} holds no usable token (16 or more printable characters); delete it and start again`);
   }
   return token;
-}
-
-/** Writes a file that must not exist yet, durably; false if it does. */
-async function writeNew(file: string, text: string, mode: number): Promise<boolean> {
-  let handle;
-  try {
-    handle = await open(file, "wx", mode);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  return true;
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

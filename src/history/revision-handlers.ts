@@ -12,7 +12,7 @@ import { operatorNotFound } from "../catalog/operator-not-found.ts";
 import type { Database } from "../db/db.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
 import { opsError } from "../rpc/errors.ts";
-import { decodePageToken, encodePageToken, hashArguments } from "../rpc/page-token.ts";
+import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
 import { listRevisions } from "./list-revisions.ts";
 import { revisionOf } from "./messages.ts";
 import { findRecord, findUid } from "./queries.ts";
@@ -44,6 +44,7 @@ export function revisionHandlers({
     async listOperatorRevisions({ operatorId, pageSize, pageToken, consistency }, { signal }) {
       const hash = hashArguments("ListOperatorRevisions", operatorId);
       const key = decodePageToken(pageToken, hash, 2);
+      if (key !== undefined && decodeToken(key[1] ?? "") === undefined) throw pageTokenInvalid();
       const point =
         key === undefined ? await readAt(consistency, signal) : { token: key[1] ?? "", staleSince: undefined };
       const start = key === undefined ? revisionOfToken(point.token) : revisionOfKey(key[0] ?? "");
@@ -93,14 +94,9 @@ function revisionOfToken(token: string): bigint {
   return decoded.revision;
 }
 
-/** Page tokens aren't signed, so their parts are checked like any input. */
 function revisionOfKey(text: string): bigint {
   if (/^[1-9][0-9]{0,17}$/.test(text)) return BigInt(text);
-  const description = "is not one that this service gave out: start again without it";
-  throw opsError(ErrorReason.PAGE_TOKEN_INVALID, `page_token ${description}`, {
-    violations: [{ field: "page_token", description }],
-    metadata: { field: "page_token" },
-  });
+  throw pageTokenInvalid();
 }
 
 async function uidOf(db: Database, operatorId: string): Promise<string> {

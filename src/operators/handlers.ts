@@ -8,6 +8,7 @@ import {
   UpdateOperatorResponseSchema,
   type OperatorAdminService,
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { retireCredentials } from "../credentials/retire-credentials.ts";
 import type { ChangeRequest, History } from "../history/commit.ts";
 import { findOperator } from "../history/find-operator.ts";
 import { callerOf } from "../rpc/caller.ts";
@@ -52,10 +53,12 @@ export function operatorHandlers({
       return history.change(change, UpdateOperatorResponseSchema, async ({ tx, now }) => {
         const plan = planUpdate(request, await findOperator(tx, request.operatorId), { actor, now });
         const warnings = [...plan.warnings, ...lastRouteWarnings(await keysLeftDark(tx, plan))];
-        const { after: operator, diff } = plan;
+        const { before, after: operator, diff } = plan;
         const changes = diff.slice(0, MAX_REPLY_CHANGES);
+        const removed = Object.keys(before?.connections ?? {}).filter((id) => !Object.hasOwn(operator.connections, id));
         return {
           changes: changesOf(plan),
+          alsoWrite: (transaction) => retireCredentials(transaction, operator.uid, removed, now),
           reply: (token) => create(UpdateOperatorResponseSchema, { operator, changes, token, warnings }),
         };
       });

@@ -31,7 +31,7 @@ export function planUpdate(request: UpdateOperatorRequest, stored: Operator | un
   requireRemovable(before, operator);
   startInDraft(operator, reason, context);
   requireValid(operator, before);
-  requireStillReady(operator);
+  requireStillReady(before, operator);
   const after = seal(operator, context.now);
   const plan = { kind: ChangeKind.UPDATED, before };
   if (Buffer.compare(specBytes(before), specBytes(after)) === 0)
@@ -57,9 +57,14 @@ function requireRemovable(before: Operator, after: Operator): void {
 }
 
 /** What a connection needed to be bound can't be taken from under it. */
-function requireStillReady(operator: Operator): void {
-  const missing = Object.entries(operator.connections)
+function requireStillReady(before: Operator, after: Operator): void {
+  const missing = Object.entries(after.connections)
     .filter(([, { adminState }]) => !isUnbound(adminState))
-    .flatMap(([id, connection]) => missingConfiguration(id, connection));
+    .flatMap(([id, connection]) => {
+      const had = ownEntry(before.connections, id);
+      // What was missing already (a connection may go from DISABLED to MAINTENANCE without) is no fault of this update.
+      const lacked = new Set(had && missingConfiguration(id, had).map(({ field }) => field));
+      return missingConfiguration(id, connection).filter(({ field }) => !lacked.has(field));
+    });
   if (missing.length > 0) throw fieldInvalid(missing);
 }

@@ -1,3 +1,4 @@
+import { EventEmitter, on } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
 import {
@@ -13,26 +14,20 @@ import { opsError } from "./errors.ts";
 /** What grpc.health.v1 says. All services of this process serve together or not at all; "" stands for the process. */
 export class HealthState {
   readonly services: readonly string[] = ["", OperatorService.typeName, OperatorAdminService.typeName];
+  /** Emits `change` after each change. */
+  readonly events = new EventEmitter().setMaxListeners(0);
   #serving = false;
-  #changed = Promise.withResolvers<void>();
 
   /** The current state. Not serving until `set(true)`. */
   get status(): ServingStatus {
     return this.#serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 
-  /** Settles at the next change. */
-  get changed(): Promise<void> {
-    return this.#changed.promise;
-  }
-
   /** Tells everyone who asks or watches. */
   set(serving: boolean): void {
     if (serving === this.#serving) return;
     this.#serving = serving;
-    const { resolve } = this.#changed;
-    this.#changed = Promise.withResolvers<void>();
-    resolve();
+    this.events.emit("change");
   }
 }
 
@@ -51,15 +46,14 @@ export function healthHandlers(state: HealthState): ServiceImpl<typeof Health> {
     list() {
       return { statuses: Object.fromEntries(state.services.map((name) => [name, { status: state.status }])) };
     },
-    async *watch({ service }) {
-      if (!state.services.includes(service)) {
-        yield create(HealthCheckResponseSchema, { status: ServingStatus.SERVICE_UNKNOWN });
-        await new Promise<never>(() => undefined); // no service comes up later; the stream ends with its caller
-      }
-      for (;;) {
-        const { changed } = state; // taken before the status is read, so that no change falls in between
-        yield create(HealthCheckResponseSchema, { status: state.status });
-        await changed;
+    async *watch({ service }, { signal }) {
+      const known = state.services.includes(service);
+      // Listens before the first status is read, so that no change falls in between; the signal ends it with the call.
+      const changes = on(state.events, "change", { signal });
+      yield create(HealthCheckResponseSchema, { status: known ? state.status : ServingStatus.SERVICE_UNKNOWN });
+      for await (const _ of changes) {
+        // No service comes up later, so there is no news of an unknown one.
+        if (known) yield create(HealthCheckResponseSchema, { status: state.status });
       }
     },
   };

@@ -8,7 +8,7 @@ import { requestIdKey } from "./caller.ts";
 import { bug, reasonName, reasonOf } from "./errors.ts";
 import { faultOfClient } from "./protocol-errors.ts";
 import { abortError } from "./deadline.ts";
-import { loggable, redacted } from "./redact.ts";
+import { loggable, setPaths } from "./redact.ts";
 
 /** Counts and logs calls: one line and one observation each, when it has ended. */
 export interface Observer {
@@ -17,7 +17,7 @@ export interface Observer {
   ended(call: Call): void;
   /** The outermost interceptor: turns whatever a handler throws into a typed error, and remembers it for the log. */
   readonly interceptor: Interceptor;
-  /** The innermost interceptor: logs valid requests without their secrets, at `debug`. */
+  /** The innermost interceptor: logs which fields a valid request sets, at `debug`. */
   readonly requestLog: Interceptor;
 }
 
@@ -60,7 +60,7 @@ export function createObserver(logger: Logger, registry: Registry): Observer {
     requestLog: (next) => (request) => {
       if (!request.stream && logger.isLevelEnabled("debug")) {
         const requestId = request.contextValues.get(requestIdKey);
-        logger.debug({ requestId, request: redacted(request.message) }, `${request.method.name} request`);
+        logger.debug({ requestId, fields: setPaths(request.message) }, `${request.method.name} request`);
       }
       return next(request);
     },

@@ -22,7 +22,7 @@ export function encodePageToken(key: readonly string[], argsHash: Uint8Array): s
 /** The sort key that a page continues after, in as many parts as asked for; undefined for the first page. Throws PAGE_TOKEN_INVALID. */
 export function decodePageToken(token: string, argsHash: Uint8Array, parts: number): string[] | undefined {
   if (token === "") return undefined;
-  if (!/^[A-Za-z0-9_-]{16,4096}$/.test(token)) throw pageTokenInvalid("is not one that this service gave out");
+  if (!/^[A-Za-z0-9_-]{16,4096}$/.test(token)) throw pageTokenInvalid();
   const bytes = Buffer.from(token, "base64url");
   const body = bytes.subarray(4);
   if (!checksum(body).equals(bytes.subarray(0, 4))) throw pageTokenInvalid("is damaged");
@@ -33,7 +33,8 @@ export function decodePageToken(token: string, argsHash: Uint8Array, parts: numb
   return key;
 }
 
-function pageTokenInvalid(what: string): Error {
+/** PAGE_TOKEN_INVALID. Page tokens aren't signed, so whoever uses their parts checks them like any input. */
+export function pageTokenInvalid(what = "is not one that this service gave out"): Error {
   const description = `${what}: send next_page_token as it came, with the same arguments, or start again without it`;
   return opsError(ErrorReason.PAGE_TOKEN_INVALID, `page_token ${description}`, {
     violations: [{ field: "page_token", description }],

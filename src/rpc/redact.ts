@@ -36,6 +36,29 @@ export function redacted(message: Message): JsonObject {
   return schema === undefined ? { "@type": message.$typeName } : redactedMessage(reflect(schema, message));
 }
 
+/** Most paths that a log line lists. */
+const MAX_PATHS = 100;
+
+/**
+ * The paths of the fields that a message sets, as update masks write them, without any value: a filter, a note or an id may hold a
+ * password that was put into the wrong field.
+ */
+export function setPaths(message: Message): string[] {
+  const schema = contract.getMessage(message.$typeName);
+  if (schema === undefined) return [];
+  const paths: string[] = [];
+  const walk = (within: ReflectMessage, prefix: string): void => {
+    for (const field of within.fields) {
+      if (!within.isSet(field) || paths.length >= MAX_PATHS) continue;
+      const path = `${prefix}${field.name}`;
+      if (field.fieldKind === "message" && !isSecret(field)) walk(within.get(field), `${path}.`);
+      else paths.push(path);
+    }
+  };
+  walk(reflect(schema, message), "");
+  return paths;
+}
+
 function redactedMessage(message: ReflectMessage): JsonObject {
   const json: JsonObject = {};
   for (const field of message.fields) {

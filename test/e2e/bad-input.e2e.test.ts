@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeToken, encodeToken } from "@operator-management/client";
 import { startTestService, type TestService } from "../harness/service.ts";
@@ -344,6 +344,32 @@ describe("a bad call to the whole service", () => {
     const forged = encodeToken({ ...decoded, ...change });
     const { error } = await post("GetOperator", { ...acme, consistency: { atLeastAsFresh: forged } });
     expectOneTypedError(error, reason, "");
+  });
+
+  it.each([
+    ["ListOperatorRevisions", "a\nb"],
+    ["ListOperatorRevisions", "\ud800"],
+    ["ListOperators", "a\nb"],
+  ])("gets PAGE_TOKEN_INVALID from %s for a forged page token that holds %j", async (method, planted) => {
+    // Whoever reads the source can make one whose checksum and arguments fit.
+    const args = method === "ListOperators" ? { pageSize: 1 } : { ...acme, pageSize: 1 };
+    await service.admin.createOperator({ operatorId: `page-${randomUUID().slice(0, 8)}` });
+    const response = await fetch(`${service.url}/v1/admin/operators/ops.v1.OperatorAdminService/${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${service.adminToken}`, "content-type": "application/json" },
+      body: JSON.stringify(args),
+    });
+    const { nextPageToken } = (await response.json()) as { nextPageToken: string };
+    const bytes = Buffer.from(nextPageToken, "base64url");
+    const keyAt = bytes.indexOf("[");
+    const key = JSON.parse(bytes.subarray(keyAt).toString()) as string[];
+    const forgedKey = key.map((part) => (decodeToken(part) === undefined ? part : planted));
+    const body = Buffer.concat([bytes.subarray(4, keyAt), Buffer.from(JSON.stringify(forgedKey))]);
+    const checksum = createHash("sha256").update(body).digest().subarray(0, 4);
+    const pageToken = Buffer.concat([checksum, body]).toString("base64url");
+    const { error } = await post(method, { ...args, pageToken });
+    expectOneTypedError(error, "PAGE_TOKEN_INVALID", "page_token");
+    before = (await service.admin.listOperators({})).token;
   });
 
   it("has changed nothing, logged no bug and no password, and the service still answers", async () => {

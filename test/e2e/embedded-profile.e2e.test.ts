@@ -1,7 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { CredentialState } from "@operator-management/contract/ops/v1/credential_pb.js";
+import { eq } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
+import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
+import { operator } from "../../src/db/schema.ts";
 import { freePort } from "../harness/free-port.ts";
 import { spawnService, startTestService } from "../harness/service.ts";
 
@@ -48,6 +52,37 @@ describe("the embedded profile", () => {
     await using third = await spawnService({ dataDir });
     expect(await third.mesh.getOperator({ operatorId: "kept" })).toEqual(expect.objectContaining({ operator, token }));
     expect(await third.admin.verifyHistory({})).toMatchObject({ valid: true, revisions: 2, problems: [] });
+  });
+
+  it("serves every operator although a row was damaged by hand, and VerifyHistory says which", async () => {
+    await using first = await spawnService();
+    const { dataDir } = first;
+    for (const operatorId of ["damaged", "healthy"]) await first.admin.createOperator({ operatorId });
+    const before = await first.mesh.listOperators({});
+    await first.close();
+    const database = await openEmbeddedDatabase(join(dataDir, "postgres"));
+    await database.db
+      .update(operator)
+      .set({ record: new Uint8Array([0xff, 0xff]) })
+      .where(eq(operator.id, "damaged"));
+    await database.close();
+
+    await using second = await spawnService({ dataDir });
+    expect((await second.mesh.listOperators({})).operators).toEqual(before.operators);
+    const { valid, problems } = await second.admin.verifyHistory({});
+    expect(valid).toBe(false);
+    expect(problems.map(({ table }) => table)).toContain("operator");
+  });
+
+  it("gives a connection that was removed and added again no credential of the old one", async () => {
+    await using service = await startTestService();
+    const at = { operatorId: "acme", connectionId: "main" };
+    await service.admin.createOperator({ operatorId: "acme", operator: { connections: { main: {} } } });
+    await service.admin.setConnectionCredential({ ...at, systemId: "acme01", password: "old" });
+    await service.admin.updateOperator({ operatorId: "acme", updateMask: { paths: ["connections.main"] } });
+    await service.admin.updateOperator({ operatorId: "acme", operator: { connections: { main: {} } } });
+    const { versions } = await service.admin.getCredentialStatus(at);
+    expect(versions.map(({ state }) => CredentialState[state])).toEqual(["SUPERSEDED"]);
   });
 
   it("refuses to start on a folder that another process has, and says what to do", async () => {

@@ -388,6 +388,8 @@ const rows: readonly Row[] = [
   ),
   row("an empty segment", get("/v1/admin/operators//acme"), malformed),
   row("a broken escape", get("/v1/admin/operators/%zz"), malformed),
+  row("an escape that is no UTF-8, where an operator's id belongs", get("/v1/admin/operators/%ff"), malformed),
+  row("an escape that is no UTF-8 at the root", get("/ops.v1.OperatorService/%ff"), malformed),
   row(
     "a URL of another host",
     raw("GET http://evil/v1/admin/operators HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { access, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ConnectionSecret } from "@operator-management/contract/ops/v1/operator_service_pb.js";
-import { errnoOf, syncFolder, UNFINISHED, writeNewFile } from "./durable-file.ts";
+import { errnoOf, syncFolder, UNFINISHED, writeNewFile } from "../durable-file.ts";
 import { loadSecretKey } from "./secret-key.ts";
 import { openSecret, sealSecret } from "./sealed-secret.ts";
 import {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { errnoOf, writeNewFile } from "./durable-file.ts";
+import { errnoOf, writeNewFile } from "../durable-file.ts";
 
 const KEY_BYTES = 32;
 
