@@ -2,12 +2,14 @@ import { parseArgs } from "node:util";
 import { ConfigError, configHelp, parseConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { StartError } from "./start-error.ts";
+import { verifyDataFolder } from "./verify-command.ts";
 import { startService, type RunningService } from "./service.ts";
 
 const HELP = `Operator Management Service: the control plane for SMPP links to mobile operators.
 
-Usage: npm start            serve until SIGINT or SIGTERM; a second signal stops at once
-       npm start -- --help  this page
+Usage: npm start             serve until SIGINT or SIGTERM; a second signal stops at once
+       npm start -- verify   check the stopped service's whole history; exits 1 when something doesn't fit
+       npm start -- --help   this page
 
 Environment:
 ${configHelp()}
@@ -20,12 +22,25 @@ const GRACE_MS = 10_000;
 const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
+  const { values, positionals } = parseArgs({
+    options: { help: { type: "boolean", short: "h" } },
+    allowPositionals: true,
+  });
   if (values.help === true) {
     process.stdout.write(HELP);
     return;
   }
   const config = parseConfig(process.env);
+  const [command, ...rest] = positionals;
+  if (rest.length > 0 || (command !== undefined && command !== "verify")) {
+    throw new StartError(`"${positionals.join(" ")}" is no command; there is verify, and --help tells more`);
+  }
+  if (command === "verify") {
+    const { text, valid } = await verifyDataFolder(config);
+    process.stdout.write(text);
+    process.exitCode = valid ? 0 : 1;
+    return;
+  }
   const logger = createLogger(config.log);
   let service: RunningService | undefined;
   const stopping = new AbortController();

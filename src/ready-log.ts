@@ -8,6 +8,8 @@ export interface ReadyFacts {
   readonly metricsPort: number;
   readonly adminTokenFile: string;
   readonly operators: number;
+  /** The head's fingerprint: kept elsewhere, it proves later that this history was not rewritten. */
+  readonly fingerprint: Uint8Array;
   /** From start to ready. */
   readonly ms: number;
 }
@@ -19,7 +21,8 @@ export function logReady(logger: Logger, facts: ReadyFacts): void {
   const fromHere = relative(process.cwd(), facts.adminTokenFile);
   const token = fromHere.startsWith("..") ? facts.adminTokenFile : fromHere;
   const { port, metricsPort, operators, ms } = facts;
-  logger.info({ ready: true, port, metricsPort, operators, ms }, `ready on ${url}`);
+  const fingerprint = Buffer.from(facts.fingerprint).toString("hex");
+  logger.info({ ready: true, port, metricsPort, operators, fingerprint, ms }, `ready on ${url}`);
   logger.info(`list operators:  curl -sS -H "Authorization: Bearer $(cat ${token})" ${url}/v1/admin/operators`);
   logger.info(`metrics, probes: curl -sS http://${host}:${metricsPort}/metrics   (also /livez, /readyz, /startupz)`);
   logger.info("see it all work: npm run demo   (in another terminal; it brings its own service)");

@@ -45,6 +45,15 @@ export function registerServiceMetrics(registry: Registry, parts: MeteredParts):
   gauge("ops_catalog_loads", "Full loads of the catalog since the start, the first one included.", () => tail.loads);
   gauge("ops_catalog_poll_failures", "Polls of the primary that failed since the start.", () => tail.failures);
   gauge("ops_watchers", "Open watch streams.", () => watchers.size);
+  new Gauge({
+    name: "ops_watches_ended",
+    help: "Watch streams that have ended since the start, by reason; CANCELLED where the client went away.",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect() {
+      for (const [reason, count] of watchers.ended) this.set({ reason }, count);
+    },
+  });
   const summary = (): FleetSummary => {
     const { loaded } = catalog;
     return loaded ? fleet.summary(catalog.position) : { nodes: 0, maxRevisionsBehind: 0, rejectedConnections: 0 };

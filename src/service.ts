@@ -83,6 +83,7 @@ export async function startService(
       metricsPort: metrics.port,
       adminTokenFile: folder.adminTokenFile,
       operators: parts.catalog.size,
+      fingerprint: parts.catalog.position.fingerprint,
       ms: Math.round(performance.now() - started),
     });
     let ended: Promise<void> | undefined;

@@ -42,7 +42,7 @@ export async function* watch(
   const { filter, start, bookmarkMs } = query;
   let position =
     start.kind === "snapshot"
-      ? yield* snapshot(sources, filter, progress, signal)
+      ? yield* snapshot(sources, query, progress, signal)
       : await startingPosition(catalog, start, signal);
   progress.cursor = position.revision;
   if (start.kind === "snapshot" && position.revision < catalog.ring.floor) throw watchTooSlow();
@@ -74,11 +74,16 @@ export async function* watch(
 /** All matching operators in parts, and the position that they are of: both are taken in one tick, and the cursor is set in it. */
 async function* snapshot(
   { catalog, snapshots }: WatchSources,
-  filter: Filter,
+  { filter, bookmarkMs }: WatchQuery,
   progress: WatchProgress,
   signal: AbortSignal,
 ): AsyncGenerator<ChangesFrame, Position, undefined> {
-  const release = await snapshots.acquire(signal);
+  const turn = snapshots.acquire(signal);
+  let release = await within(turn, bookmarkMs);
+  while (release === undefined) {
+    yield upserts([]); // the sign of life that the client counts on, while others have their snapshots
+    release = await within(turn, bookmarkMs);
+  }
   try {
     const { position } = catalog;
     const entries = catalog.snapshot();
@@ -103,6 +108,18 @@ async function* snapshot(
   } finally {
     progress.inSnapshot = false;
     release();
+  }
+}
+
+/** What the promise resolves to, or undefined if that takes longer. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  promise.catch(() => undefined); // whoever waits for it next hears of it, and nobody has to
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => late.resolve(undefined), ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

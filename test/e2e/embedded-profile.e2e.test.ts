@@ -72,6 +72,11 @@ describe("the embedded profile", () => {
     const { valid, problems } = await second.admin.verifyHistory({});
     expect(valid).toBe(false);
     expect(problems.map(({ table }) => table)).toContain("operator");
+    await second.close();
+    const offline = await runMain(["verify"], { OPS_DATA_DIR: dataDir });
+    expect(offline.code).toBe(1);
+    expect(offline.stdout).toContain("2 revisions, 2 operators");
+    expect(offline.stdout).toMatch(/^operator /m);
   });
 
   it("gives a connection that was removed and added again no credential of the old one", async () => {

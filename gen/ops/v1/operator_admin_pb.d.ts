@@ -922,7 +922,8 @@ export declare type GetFleetStatusRequest = Message<"ops.v1.GetFleetStatusReques
 export declare const GetFleetStatusRequestSchema: GenMessage<GetFleetStatusRequest>;
 
 /**
- * The nodes that reported within the last minute, and what they said.
+ * The nodes that reported within the last minute, and what they said. A reply that would pass 3 MiB leaves out binds first, then
+ * refusals and labels; every node still appears.
  *
  * @generated from message ops.v1.GetFleetStatusResponse
  */
@@ -1094,8 +1095,8 @@ export declare const OperatorAdminService: GenService<{
     output: typeof UpdateOperatorResponseSchema;
   },
   /**
-   * Deletes an operator softly (AIP-164): it is gone for the data plane, and purged after 30 days. It must be in DRAFT or
-   * DISABLED. Errors: ILLEGAL_STATE_TRANSITION, LAST_ROUTE, ETAG_MISMATCH, OPERATOR_NOT_FOUND.
+   * Deletes an operator softly (AIP-164): it is gone for the data plane, and may be purged after 30 days (this version keeps it). It
+   * must be in DRAFT or DISABLED. Errors: ILLEGAL_STATE_TRANSITION, LAST_ROUTE, ETAG_MISMATCH, OPERATOR_NOT_FOUND.
    *
    * @generated from rpc ops.v1.OperatorAdminService.DeleteOperator
    */

@@ -162,9 +162,11 @@ export declare const BatchGetOperatorsResponseSchema: GenMessage<BatchGetOperato
 export declare type ListOperatorsRequest = Message<"ops.v1.ListOperatorsRequest"> & {
   /**
    * An AIP-160 filter, e.g. `kind = AGGREGATOR AND network = "26201"`; empty matches all. Restrictions: `field = value`, `!=`, `<`, `>`,
-   * `<=`, `>=`, `field:value` (has), joined by AND, OR, NOT, `-` and parentheses (OR binds tighter than AND, as AIP-160 says). Fields: `id`, `kind`, `admin_state`
-   * (of the operator), `network` (MCC+MNC that a connection covers), `labels.<key>`. Enum values are written short
-   * (`ENABLED`). Others are FILTER_INVALID.
+   * `<=`, `>=`, `field:value` (on text: contains), joined by AND, OR, NOT, `-` and parentheses (OR binds tighter than AND, as AIP-160
+   * says); `*` in a text stands for anything, `\*` for itself. Fields: `id`, `kind`, `admin_state` (of the operator), `labels.<key>`, and
+   * `network`: it matches when a connection reaches that MCC+MNC by its own code, by its MCC or by `any`, and no entry of that connection
+   * denies it; prefixes don't count. Enum values are written short (`ENABLED`). A label that is missing matches no comparison, not
+   * even `!=`; `labels:key` asks whether it is there. Anything else is FILTER_INVALID.
    *
    * @generated from field: string filter = 1;
    */
@@ -185,7 +187,7 @@ export declare type ListOperatorsRequest = Message<"ops.v1.ListOperatorsRequest"
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; every other field must be as it was, else PAGE_TOKEN_INVALID.
+   * `next_page_token` of the page before; `filter`, `order_by` and `show_deleted` must be as they were, else PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
