@@ -25,7 +25,11 @@ interface Call {
   isReset(): boolean;
 }
 
-function call(sources: WatchSources, watchers: Watchers, init: { initialSnapshot?: boolean } = {}): Call {
+function call(
+  sources: WatchSources,
+  watchers: Watchers,
+  init: MessageInitShape<typeof WatchOperatorsRequestSchema> = {},
+): Call {
   let reset = false;
   const cancel = new AbortController();
   const values = createContextValues().set(resetStreamKey, () => (reset = true));
@@ -146,4 +150,21 @@ test("places for snapshots are given in turn, and given back however their holde
   await third;
   expect(order).toEqual(["refused", "second", "third"]);
   await expect(slots.acquire(AbortSignal.abort(new Error("early")))).rejects.toThrow("early");
+});
+
+test("a watch that waits for its place hears something every bookmark interval, and then gets its snapshot", async () => {
+  const { catalog } = await followed.follow();
+  const snapshots = new SnapshotSlots(1);
+  const holder = new AbortController();
+  await snapshots.acquire(holder.signal);
+  const sources = { ...watchSources(catalog), snapshots };
+  const bookmarkInterval = { seconds: 1n };
+  const { messages, cancel } = call(sources, new Watchers(catalog), { initialSnapshot: true, bookmarkInterval });
+  const waiting = await messages.next();
+  expect(waiting.value).toMatchObject({ message: { case: "changes", value: { events: [], token: "" } } });
+  holder.abort();
+  expect((await messages.next()).value).toMatchObject({
+    message: { case: "bookmark", value: { initialComplete: true } },
+  });
+  cancel.abort();
 });
