@@ -126,11 +126,8 @@ describe("the embedded profile", () => {
     await using service = await spawnService();
     const log = service.logLines.join("\n");
     expect(log).not.toContain(service.adminToken);
-    const command = /curl -sS -H [^\n]*?\/v1\/admin\/operators/.exec(
-      JSON.parse(`[${service.logLines.join(",")}]`)
-        .map((line: { msg: string }) => line.msg)
-        .join("\n"),
-    )?.[0];
+    const messages = service.logLines.map((line) => (JSON.parse(line) as { msg: string }).msg);
+    const command = /curl -sS -H [^\n]*?\/v1\/admin\/operators/.exec(messages.join("\n"))?.[0];
     const shell = spawn("sh", ["-c", command ?? "false"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
     let answer = "";
     shell.stdout.on("data", (data: Buffer) => (answer += data.toString()));
