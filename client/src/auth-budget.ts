@@ -77,7 +77,8 @@ export class AuthBudget {
     const openEnds = open.map((time) => time + TRY_LASTS_MS);
     if (spent) return Math.max(lastTry + PROBE_INTERVAL_MS, ...openEnds);
     // Every open try may yet be refused, so it counts as if it were.
-    if (rejections.length + open.length < TRIES_PER_WINDOW) return this.now();
+    // Not the clock's word: it may go on between two readings, and the try would be refused for a millisecond.
+    if (rejections.length + open.length < TRIES_PER_WINDOW) return 0;
     return Math.min(...rejections.map((time) => time + WINDOW_MS), ...openEnds);
   }
 }
