@@ -37,7 +37,8 @@ async function main(logs: boolean): Promise<number> {
   const narrator = new Narrator();
   const ending = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => ending.abort(new Interrupted(`Stopped by ${signal}.`));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  // To the end: Ctrl-C comes twice when npm passes it on, and the second must not cut the clearing up short.
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   const timer = setTimeout(
     () => ending.abort(new Error(`not done after ${LONGEST_MINUTES} minutes`)),
     LONGEST_MINUTES * 60_000,
@@ -61,8 +62,8 @@ async function main(logs: boolean): Promise<number> {
     return cause instanceof Interrupted ? 130 : 1;
   } finally {
     clearTimeout(timer);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
     await stage.clear();
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
 }
 

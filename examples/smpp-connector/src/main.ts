@@ -34,15 +34,18 @@ function tell(who: string, text: string): void {
   console.log(`${new Date().toISOString().slice(11, 23)}  ${who.padEnd(24)}  ${text}`);
 }
 
-/** A second signal ends the process at once, as the first one's handler is gone by then. */
+/** Ctrl-C comes twice when npm passes it on: a signal this soon after the first, in milliseconds, is the same one. */
+const SAME_SIGNAL = 500;
+
+/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once. */
 function signalled(): Promise<void> {
   return new Promise((resolve) => {
     // Neither a signal handler nor the SDK keeps a process alive, and a connector without binds has nothing else to do.
     const alive = setInterval(() => undefined, 2 ** 30);
     const stop = (): void => {
       clearInterval(alive);
-      process.off("SIGTERM", stop).off("SIGINT", stop);
       resolve();
+      setTimeout(() => process.off("SIGTERM", stop).off("SIGINT", stop), SAME_SIGNAL).unref();
     };
     process.on("SIGTERM", stop).on("SIGINT", stop);
   });

@@ -1,15 +1,12 @@
 import { BindRole, EndpointPolicy } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { BindState } from "@operator-management/contract/ops/v1/health_pb.js";
 import { expect, test } from "vitest";
-import { acme, runSmsc, sessionsOf, until } from "./harness.ts";
+import { acme, closedPort, runSmsc, sessionsOf, until } from "./harness.ts";
 import { bindsOf, bound, failedLogins, ids, latest, rightId, two, wrongId } from "./running.ts";
 
 test("a mistaken port costs one bind; the other stays until it is put right", async () => {
   const { mesh, smsc, main } = await bound(2);
-  const closed = await runSmsc();
-  const nobody = closed.ports[0] ?? 0;
-  await closed.close();
-  mesh.publish({ main: main({ endpoints: { primary: { host: "127.0.0.1", port: nobody } } }) });
+  mesh.publish({ main: main({ endpoints: { primary: { host: "127.0.0.1", port: closedPort } } }) });
   await until(() => bindsOf(mesh).some(({ state }) => state === BindState.FAILED));
   expect(sessionsOf(smsc)).toHaveLength(1);
   expect(bindsOf(mesh).find(({ state }) => state === BindState.FAILED)?.detail).toContain("ECONNREFUSED");
@@ -39,14 +36,13 @@ test("a wrong password is tried three times over all binds, then not again until
 });
 
 test("the next endpoint takes over when the preferred one is not reachable", async () => {
-  const [smsc, closed] = [await runSmsc(), await runSmsc()];
-  await closed.close();
+  const smsc = await runSmsc();
   const endpoints = {
     b: { host: "127.0.0.1", port: smsc.ports[0] ?? 0, priority: 20 },
-    a: { host: "127.0.0.1", port: closed.ports[0] ?? 0, priority: 10 },
+    a: { host: "127.0.0.1", port: closedPort, priority: 10 },
   };
   const { lines } = await bound(1, { endpoints }, smsc);
-  expect(lines[0]).toContain(`${closed.ports[0]}: connection failed: ECONNREFUSED; trying 127.0.0.1:${smsc.ports[0]}`);
+  expect(lines[0]).toContain(`${closedPort}: connection failed: ECONNREFUSED; trying 127.0.0.1:${smsc.ports[0]}`);
 });
 
 test.for([

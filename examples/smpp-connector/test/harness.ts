@@ -10,6 +10,9 @@ export const acme = { systemId: "acme01", password: "s3cr3t-acme", maxBinds: 4 }
 export const uid = "8f14e45f-ceea-467f-a8c4-000000000001";
 export const credentialId = "8f14e45f-ceea-467f-a8c4-00000000000a";
 
+/** A port where nobody listens. One that was free a moment ago won't do: others on this machine take free ports too. */
+export const closedPort = 1;
+
 /** A simulator on free ports that lives as long as the test. */
 export async function runSmsc(options: Partial<SmscOptions> = {}): Promise<Smsc> {
   const smsc = await startSmsc({ ports: [0], accounts: [acme], ...options });

@@ -30,6 +30,8 @@ test("started before the service it waits, binds when the service is there, and 
   await until(() => sessionsOf(smsc).length === 1);
 
   child.kill("SIGTERM");
+  await until(() => output().includes("stopping"));
+  child.kill("SIGTERM"); // as npm passes it on
   expect(await exited).toBe(0);
   expect(smsc.state().totals.unbinds).toBe(1);
   expect(mesh.reports.at(-1)).toMatchObject({ node: "a-node", leaving: true });

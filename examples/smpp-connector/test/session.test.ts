@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { BindFailedError } from "../src/bind-failed-error.ts";
 import { openSession, type SessionOptions } from "../src/open-session.ts";
 import { bindParameters, reconnectDelay, sessionTimers, type SessionTimers } from "../src/session-settings.ts";
-import { acme, connection, runSmsc, sessionsOf, until } from "./harness.ts";
+import { acme, closedPort, connection, runSmsc, sessionsOf, until } from "./harness.ts";
 
 const never = new AbortController().signal;
 
@@ -88,10 +88,10 @@ test.for([
 });
 
 test("nobody listening is a failure without a status", async () => {
-  const smsc = await runSmsc();
-  const port = smsc.ports[0] ?? 0;
-  await smsc.close();
-  await expect(open(port)).rejects.toMatchObject({ status: undefined, message: "connection failed: ECONNREFUSED" });
+  await expect(open(closedPort)).rejects.toMatchObject({
+    status: undefined,
+    message: "connection failed: ECONNREFUSED",
+  });
 });
 
 test("a vendor that takes the connection and says nothing costs timers.bind", async () => {
