@@ -1,3 +1,4 @@
+// Longer than 250 lines because every bad call is a row of one table.
 import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeToken, encodeToken } from "@operator-management/client";

@@ -1,3 +1,4 @@
+// Longer than 250 lines because the four plans are tested on the same operators, side by side.
 import { create, equals, type JsonObject } from "@bufbuild/protobuf";
 import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";

@@ -1,3 +1,4 @@
+// Longer than 250 lines because every case of merging is a row of one table.
 import { create, equals, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";

@@ -1,3 +1,4 @@
+// Longer than 250 lines because snapshot, resume and filter are tested on one followed store.
 import { encodeToken, type Position } from "@operator-management/client";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { sql } from "drizzle-orm";
