@@ -855,7 +855,7 @@ export declare type ConnectionBinds = Message<"ops.v1.ConnectionBinds"> & {
   connectionId: string;
 
   /**
-   * Its binds, at most 64.
+   * Its binds, at most 192: 64 of each role.
    *
    * @generated from field: repeated ops.v1.BindStatus binds = 4;
    */
