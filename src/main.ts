@@ -22,10 +22,7 @@ const GRACE_MS = 10_000;
 const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    options: { help: { type: "boolean", short: "h" } },
-    allowPositionals: true,
-  });
+  const { values, positionals } = parseCommandLine();
   if (values.help === true) {
     process.stdout.write(HELP);
     return;
@@ -71,6 +68,17 @@ async function main(): Promise<void> {
     process.off("SIGTERM", onSignal);
   }
   logger.info("stopped");
+}
+
+function parseCommandLine(): { values: { help?: boolean }; positionals: string[] } {
+  try {
+    return parseArgs({ options: { help: { type: "boolean", short: "h" } }, allowPositionals: true });
+  } catch (cause) {
+    const wrong = process.argv.slice(2).find((argument) => argument.startsWith("-")) ?? "";
+    throw new StartError(`${wrong} is no option. Settings are environment variables, e.g. OPS_PORT=4000 npm start`, {
+      cause,
+    });
+  }
 }
 
 main().catch((error: unknown) => {

@@ -22,7 +22,7 @@ export function logReady(logger: Logger, facts: ReadyFacts): void {
   const token = fromHere.startsWith("..") ? facts.adminTokenFile : fromHere;
   const { port, metricsPort, operators, ms } = facts;
   const fingerprint = Buffer.from(facts.fingerprint).toString("hex");
-  logger.info({ ready: true, port, metricsPort, operators, fingerprint, ms }, `ready on ${url}`);
+  logger.info({ ready: true, pid: process.pid, port, metricsPort, operators, fingerprint, ms }, `ready on ${url}`);
   logger.info(`list operators:  curl -sS -H "Authorization: Bearer $(cat ${token})" ${url}/v1/admin/operators`);
   logger.info(`metrics, probes: curl -sS http://${host}:${metricsPort}/metrics   (also /livez, /readyz, /startupz)`);
   logger.info("see it all work: npm run demo   (in another terminal; it brings its own service)");

@@ -16,11 +16,15 @@ export interface DataFolder {
 
 /** Another live process has the folder: two on one database diverge silently, so the second must not start. */
 export class DataFolderLockedError extends StartError {
+  /** The process that has it. */
+  readonly pid: number;
+
   constructor(path: string, pid: number) {
     super(
       `${path} is in use by process ${pid}. Stop that process, or give this one its own folder and ports: ` +
         `OPS_DATA_DIR=.data2 OPS_PORT=3021 OPS_METRICS_PORT=9465 npm start`,
     );
+    this.pid = pid;
   }
 }
 

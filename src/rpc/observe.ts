@@ -23,6 +23,8 @@ export interface Observer {
 
 /** Probes come every few seconds from everywhere; at `info` they would drown the rest. */
 const QUIET_SERVICES = new Set(["grpc.health.v1.Health"]);
+/** Every node calls these every few seconds; at `info` they would bury what people do. */
+const QUIET_METHODS = new Set(["ReportNodeStatus"]);
 
 /** The observer that writes to this log and this registry. */
 export function createObserver(logger: Logger, registry: Registry): Observer {
@@ -107,6 +109,7 @@ function writeLine(logger: Logger, call: Call, seconds: number): void {
   if (reason === ErrorReason.BUG) logger.error({ ...line, cause: loggable(call.error?.cause) }, text);
   else if (call.error?.code === Code.Unavailable && reason !== ErrorReason.SHUTTING_DOWN) logger.warn(line, text);
   else if (QUIET_SERVICES.has(call.service)) logger.debug(line, text);
+  else if (QUIET_METHODS.has(call.method) && call.error === undefined) logger.debug(line, text);
   else logger.info(line, text);
 }
 

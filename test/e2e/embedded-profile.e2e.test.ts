@@ -112,6 +112,20 @@ describe("the embedded profile", () => {
     await third.close();
   });
 
+  it("verifies only a folder that is there and not in use", async () => {
+    await using service = await startTestService();
+    const inUse = await runMain(["verify"], { OPS_DATA_DIR: service.dataDir });
+    expect(inUse.code).toBe(1);
+    expect(inUse.stderr).toContain("call VerifyHistory on the running service");
+    const missing = await runMain(["verify"], { OPS_DATA_DIR: join(service.dataDir, "none") });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain("there is nothing to verify");
+    const mistyped = await runMain(["--port", "4000"], {});
+    expect(mistyped.code).toBe(1);
+    expect(mistyped.stderr).toContain("--port is no option");
+    expect(mistyped.stderr).not.toContain("    at ");
+  });
+
   it("lists its settings with --help, and all problems of a bad environment at once", async () => {
     const help = await runMain(["--help"], {});
     expect(help.code).toBe(0);
