@@ -18,8 +18,6 @@ export interface TailOptions {
   readonly database: OpenDatabase;
   readonly catalog: Catalog;
   readonly logger: Pick<Logger, "info" | "warn" | "error">;
-  /** Called when the database turns out to be a standby: whoever owns the connections drops them. */
-  readonly onStandby?: () => void;
   readonly ringLimits?: RingLimits;
 }
 
@@ -109,9 +107,9 @@ export class Tail implements CatalogSource {
   async #poll(): Promise<void> {
     const { database, catalog } = this.#options;
     this.#unlisten ??= await database.listen(CONFIG_CHANGED, () => this.wake());
-    const { position: head, inRecovery } = await readHead(database.db);
+    const { position: head, inRecovery } = await readHead(database.tail);
     if (inRecovery) {
-      this.#options.onStandby?.();
+      database.dropPrimary();
       throw new Error("the database is a standby: the primary has moved");
     }
     if (!catalog.loaded) await this.#load("start");
@@ -123,7 +121,7 @@ export class Tail implements CatalogSource {
 
   async #follow(head: Position): Promise<void> {
     const { database, catalog, ringLimits = RING_LIMITS } = this.#options;
-    const read = await readLinks(database.db, catalog, head, ringLimits);
+    const read = await readLinks(database.tail, catalog, head, ringLimits);
     if ("broken" in read) return this.#load(read.broken);
     for (const { revision, fingerprint } of read.links) catalog.apply(revision, fingerprint);
   }
@@ -131,7 +129,7 @@ export class Tail implements CatalogSource {
   async #load(reason: string): Promise<void> {
     const { database, catalog, logger, ringLimits } = this.#options;
     const before = catalog.loaded ? catalog.position.revision : undefined;
-    const loaded = await loadCatalog(database.db, (id) => catalog.get(id), ringLimits);
+    const loaded = await loadCatalog(database.tail, (id) => catalog.get(id), ringLimits);
     catalog.replace(loaded);
     if (loaded.damaged.length > 0) {
       logger.error({ operators: loaded.damaged }, "records don't decode and are not served: VerifyHistory says where");

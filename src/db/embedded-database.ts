@@ -16,7 +16,13 @@ export async function openEmbeddedDatabase(folder: string): Promise<OpenDatabase
     await migrateDatabase(db, (config) => migrate(db, config));
     return {
       db,
+      tail: db,
+      replica: undefined,
+      readSnapshot: (work) => db.transaction(work, { isolationLevel: "repeatable read", accessMode: "read only" }),
       listen: (channel, notify) => client.listen(channel, () => notify()),
+      // The data folder's lock keeps every other process away.
+      tryLock: () => Promise.resolve({ lost: new AbortController().signal, release: () => Promise.resolve() }),
+      dropPrimary: () => undefined,
       close: async () => {
         if (!client.closed) await client.close();
       },

@@ -1,0 +1,76 @@
+/**
+ * Ordered, kept streams of messages. Two kinds pass the same contract tests: JetStream, and one inside this process. Both are
+ * at-least-once; whatever is published or consumed must bear repetition.
+ */
+export interface Bus {
+  /** Whether the last that was heard of the bus is good; a call may fail all the same. */
+  readonly connected: boolean;
+  /**
+   * Appends a message to the stream that takes the subject; resolves with its sequence once a quorum holds it. If it rejects
+   * with BusUnavailableError the message may be there or not.
+   * @throws WrongLastSequenceError when the stream's last message is another than expected
+   * @throws BusUnavailableError
+   */
+  publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<number>;
+  /** The stream's last message; undefined when it is empty. @throws BusUnavailableError */
+  lastMessage(stream: StreamName, signal: AbortSignal): Promise<BusMessage | undefined>;
+  /** The last message of every subject of the stream, oldest first, as of now. @throws BusUnavailableError */
+  lastPerSubject(stream: StreamName, take: (message: BusMessage) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Handles a stream's messages as one of the processes that share the durable consumer, one at a time and in order; goes on by itself after
+   * failures of the bus. A message is done when `handle` resolves; when it rejects it comes again after a pause, without limit.
+   */
+  consume(consumer: ConsumerSpec, handle: (message: BusMessage, signal: AbortSignal) => Promise<void>): Consumption;
+  /** Ends what is under way; the bus is not used afterwards. */
+  close(): Promise<void>;
+}
+
+export interface PublishOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Refuse unless this is the sequence of the stream's last message; 0: it never had one. */
+  readonly expectedLastSequence?: number;
+  /** A second message with the same id within two minutes is dropped. */
+  readonly messageId?: string;
+  readonly signal: AbortSignal;
+}
+
+/** A message as the stream holds it. */
+export interface BusMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly sequence: number;
+  /** When the stream took it. */
+  readonly time: Date;
+}
+
+export interface ConsumerSpec {
+  readonly stream: StreamName;
+  /** The durable consumer's name, shared by all processes. */
+  readonly durable: string;
+}
+
+/** A running consumption. */
+export interface Consumption {
+  /** Stops taking messages; resolves when the one in hand is done. */
+  close(): Promise<void>;
+}
+
+/** The streams of this release; `streams.ts` says how each keeps its messages. */
+export type StreamName = "OPS_CONFIG" | "OPS_AUDIT";
+
+/** The bus doesn't answer, or not in time; trying again may help. */
+export class BusUnavailableError extends Error {
+  override readonly name = "BusUnavailableError";
+  constructor(action: string, options?: ErrorOptions) {
+    super(`the bus can't ${action}`, options);
+  }
+}
+
+/** Somebody else has appended to the stream. */
+export class WrongLastSequenceError extends Error {
+  override readonly name = "WrongLastSequenceError";
+  constructor(subject: string, expected: number) {
+    super(`${subject}: the stream's last sequence is not ${expected}`);
+  }
+}
