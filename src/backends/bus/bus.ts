@@ -14,6 +14,11 @@ export interface Bus {
   publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<number>;
   /** The stream's last message; undefined when it is empty. @throws BusUnavailableError */
   lastMessage(stream: StreamName, signal: AbortSignal): Promise<BusMessage | undefined>;
+  /**
+   * The highest sequence that the stream has given out, whether or not that message is still there; 0 when it is new. A stream that
+   * was emptied goes on counting, so this is what `expectedLastSequence` is compared with. @throws BusUnavailableError
+   */
+  lastSequence(stream: StreamName, signal: AbortSignal): Promise<number>;
   /** The last message of every subject of the stream, oldest first, as of now. @throws BusUnavailableError */
   lastPerSubject(stream: StreamName, take: (message: BusMessage) => void, signal: AbortSignal): Promise<void>;
   /**
@@ -27,7 +32,7 @@ export interface Bus {
 
 export interface PublishOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Refuse unless this is the sequence of the stream's last message; 0: it never had one. */
+  /** Refuse unless this is what `lastSequence` says; 0: the stream never had a message. */
   readonly expectedLastSequence?: number;
   /** A second message with the same id within two minutes is dropped. */
   readonly messageId?: string;
