@@ -2,6 +2,7 @@ import { defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
 const full = ["test/e2e/**/*.test.ts", "**/*.e2e.test.ts"];
+const servers = ["test/**/*.servers.test.ts"];
 const ignored = ["**/node_modules/**", "**/dist/**", ".data/**"];
 
 export default defineConfig({
@@ -18,7 +19,21 @@ export default defineConfig({
         test: {
           name: "fast",
           include: ["test/**/*.test.ts", "client/test/**/*.test.ts", "examples/**/*.test.ts"],
-          exclude: [...ignored, ...full],
+          exclude: [...ignored, ...full, ...servers],
+        },
+      },
+      {
+        // Quick tests on a real server that they start (scripts/install-servers.mjs provides it).
+        extends: true,
+        test: {
+          name: "servers",
+          include: servers,
+          exclude: ignored,
+          setupFiles: ["test/cluster/vitest-setup.ts"],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -28,8 +43,9 @@ export default defineConfig({
           name: "full",
           include: full,
           exclude: ignored,
+          setupFiles: ["test/cluster/vitest-setup.ts"],
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },
