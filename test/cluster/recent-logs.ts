@@ -17,12 +17,11 @@ export function showLogOnFailure(server: Logging): void {
 
 /** The last lines of every server that ran since `forgetEndedServers`. */
 export function recentLogs(): string {
-  return recent
-    .map(
-      ({ name, log }) =>
-        `── ${name}, last ${LINES} lines ──\n${log().trimEnd().split("\n").slice(-LINES).join("\n")}\n`,
-    )
-    .join("\n");
+  return recent.map((server) => `── ${server.name}, last ${LINES} lines ──\n${tail(server.log())}\n`).join("\n");
+}
+
+function tail(log: string): string {
+  return log.trimEnd().split("\n").slice(-LINES).join("\n");
 }
 
 /** The next test isn't to blame for them. */
