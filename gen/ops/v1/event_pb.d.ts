@@ -100,6 +100,150 @@ export declare type ConfigChange = Message<"ops.v1.ConfigChange"> & {
 export declare const ConfigChangeSchema: GenMessage<ConfigChange>;
 
 /**
+ * A message of the stream OPS_CONFIG. An operator's subject is `ops.config.v1.<operator id>`, and the last message there is the last that
+ * history says of the id, also when it was deleted or purged. A subject's messages come in the order of their revisions, and any may come
+ * twice: compare per operator, and ignore what is older than what is known. Only each subject's last message is sure to be kept, so a
+ * reader that is behind misses revisions, never an operator's state.
+ *
+ * @generated from message ops.v1.ConfigEvent
+ */
+export declare type ConfigEvent = Message<"ops.v1.ConfigEvent"> & {
+  /**
+   * What is told. None of these: a newer version tells something else; read the operator from the service.
+   *
+   * @generated from oneof ops.v1.ConfigEvent.event
+   */
+  event: {
+    /**
+     * The operator's change, byte for byte as history stores it.
+     *
+     * @generated from field: ops.v1.ConfigChange change = 1;
+     */
+    value: ConfigChange;
+    case: "change";
+  } | {
+    /**
+     * The operator changed, but the record is too large for the bus.
+     *
+     * @generated from field: ops.v1.ConfigReference reference = 2;
+     */
+    value: ConfigReference;
+    case: "reference";
+  } | {
+    /**
+     * Forget how old what is known is: everything is told anew. On the subject `ops.config.v1._reset`.
+     *
+     * @generated from field: ops.v1.ConfigReset reset = 3;
+     */
+    value: ConfigReset;
+    case: "reset";
+  } | {
+    /**
+     * History knows no operator of this id: what was told of it was lost with its history.
+     *
+     * @generated from field: ops.v1.ConfigAbsence absence = 4;
+     */
+    value: ConfigAbsence;
+    case: "absence";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * How many more messages tell everything anew after a reset; 0 when none. Whoever got a reset may remove the operators that it has not
+   * heard of since once it has read a message with 0 and no further message is waiting.
+   *
+   * @generated from field: uint32 refill_left = 10;
+   */
+  refillLeft: number;
+};
+
+/**
+ * Describes the message ops.v1.ConfigEvent.
+ * Use `create(ConfigEventSchema)` to create a new message.
+ */
+export declare const ConfigEventSchema: GenMessage<ConfigEvent>;
+
+/**
+ * A change that is to be read from the service: its record does not fit a message of the bus.
+ *
+ * @generated from message ops.v1.ConfigReference
+ */
+export declare type ConfigReference = Message<"ops.v1.ConfigReference"> & {
+  /**
+   * The operator's immutable uid.
+   *
+   * @generated from field: string uid = 1;
+   */
+  uid: string;
+
+  /**
+   * The operator's id.
+   *
+   * @generated from field: string operator_id = 2;
+   */
+  operatorId: string;
+
+  /**
+   * The revision that changed it.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * A position that holds the change, for `at_least_as_fresh`. NOT_FOUND then means that the operator was removed.
+   *
+   * @generated from field: string token = 4;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message ops.v1.ConfigReference.
+ * Use `create(ConfigReferenceSchema)` to create a new message.
+ */
+export declare const ConfigReferenceSchema: GenMessage<ConfigReference>;
+
+/**
+ * What was told before may be of a history that is lost (a failover, a restored backup), or incomplete (the stream was emptied).
+ *
+ * @generated from message ops.v1.ConfigReset
+ */
+export declare type ConfigReset = Message<"ops.v1.ConfigReset"> & {
+  /**
+   * The position of the state that is told now.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message ops.v1.ConfigReset.
+ * Use `create(ConfigResetSchema)` to create a new message.
+ */
+export declare const ConfigResetSchema: GenMessage<ConfigReset>;
+
+/**
+ * An operator that was told of before and is not in history.
+ *
+ * @generated from message ops.v1.ConfigAbsence
+ */
+export declare type ConfigAbsence = Message<"ops.v1.ConfigAbsence"> & {
+  /**
+   * The id of the operator.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+};
+
+/**
+ * Describes the message ops.v1.ConfigAbsence.
+ * Use `create(ConfigAbsenceSchema)` to create a new message.
+ */
+export declare const ConfigAbsenceSchema: GenMessage<ConfigAbsence>;
+
+/**
  * What happened to an operator in one revision.
  *
  * @generated from enum ops.v1.ChangeKind

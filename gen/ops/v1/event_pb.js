@@ -12,7 +12,7 @@ import { file_ops_v1_common } from "./common_pb.js";
  * Describes the file ops/v1/event.proto.
  */
 export const file_ops_v1_event = /*@__PURE__*/
-  fileDesc("ChJvcHMvdjEvZXZlbnQucHJvdG8SBm9wcy52MSKQAgoMQ29uZmlnQ2hhbmdlEgsKA3VpZBgBIAEoCRITCgtvcGVyYXRvcl9pZBgCIAEoCRIgCgRraW5kGAMgASgOMhIub3BzLnYxLkNoYW5nZUtpbmQSHAoFYWN0b3IYBCABKAsyDS5vcHMudjEuQWN0b3ISDgoGcmVhc29uGAUgASgJEi8KC2NvbW1pdF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgRkaWZmGAcgAygLMhMub3BzLnYxLkZpZWxkQ2hhbmdlEhYKDmRpZmZfdHJ1bmNhdGVkGAggASgIEhAKCHJldmlzaW9uGAkgASgEEhAKCG9wZXJhdG9yGBQgASgMKpcCCgpDaGFuZ2VLaW5kEhsKF0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASFwoTQ0hBTkdFX0tJTkRfQ1JFQVRFRBABEhcKE0NIQU5HRV9LSU5EX1VQREFURUQQAhIXChNDSEFOR0VfS0lORF9ERUxFVEVEEAMSGQoVQ0hBTkdFX0tJTkRfVU5ERUxFVEVEEAQSFgoSQ0hBTkdFX0tJTkRfUFVSR0VEEAUSGwoXQ0hBTkdFX0tJTkRfQURNSU5fU1RBVEUQBhIaChZDSEFOR0VfS0lORF9DUkVERU5USUFMEAcSGwoXQ0hBTkdFX0tJTkRfUk9MTEVEX0JBQ0sQCBIYChRDSEFOR0VfS0lORF9PVkVSUklERRAJYgZwcm90bzM", [file_google_protobuf_timestamp, file_ops_v1_common]);
+  fileDesc("ChJvcHMvdjEvZXZlbnQucHJvdG8SBm9wcy52MSKQAgoMQ29uZmlnQ2hhbmdlEgsKA3VpZBgBIAEoCRITCgtvcGVyYXRvcl9pZBgCIAEoCRIgCgRraW5kGAMgASgOMhIub3BzLnYxLkNoYW5nZUtpbmQSHAoFYWN0b3IYBCABKAsyDS5vcHMudjEuQWN0b3ISDgoGcmVhc29uGAUgASgJEi8KC2NvbW1pdF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgRkaWZmGAcgAygLMhMub3BzLnYxLkZpZWxkQ2hhbmdlEhYKDmRpZmZfdHJ1bmNhdGVkGAggASgIEhAKCHJldmlzaW9uGAkgASgEEhAKCG9wZXJhdG9yGBQgASgMItEBCgtDb25maWdFdmVudBImCgZjaGFuZ2UYASABKAsyFC5vcHMudjEuQ29uZmlnQ2hhbmdlSAASLAoJcmVmZXJlbmNlGAIgASgLMhcub3BzLnYxLkNvbmZpZ1JlZmVyZW5jZUgAEiQKBXJlc2V0GAMgASgLMhMub3BzLnYxLkNvbmZpZ1Jlc2V0SAASKAoHYWJzZW5jZRgEIAEoCzIVLm9wcy52MS5Db25maWdBYnNlbmNlSAASEwoLcmVmaWxsX2xlZnQYCiABKA1CBwoFZXZlbnQiVAoPQ29uZmlnUmVmZXJlbmNlEgsKA3VpZBgBIAEoCRITCgtvcGVyYXRvcl9pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBINCgV0b2tlbhgEIAEoCSIcCgtDb25maWdSZXNldBINCgV0b2tlbhgBIAEoCSIkCg1Db25maWdBYnNlbmNlEhMKC29wZXJhdG9yX2lkGAEgASgJKpcCCgpDaGFuZ2VLaW5kEhsKF0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASFwoTQ0hBTkdFX0tJTkRfQ1JFQVRFRBABEhcKE0NIQU5HRV9LSU5EX1VQREFURUQQAhIXChNDSEFOR0VfS0lORF9ERUxFVEVEEAMSGQoVQ0hBTkdFX0tJTkRfVU5ERUxFVEVEEAQSFgoSQ0hBTkdFX0tJTkRfUFVSR0VEEAUSGwoXQ0hBTkdFX0tJTkRfQURNSU5fU1RBVEUQBhIaChZDSEFOR0VfS0lORF9DUkVERU5USUFMEAcSGwoXQ0hBTkdFX0tJTkRfUk9MTEVEX0JBQ0sQCBIYChRDSEFOR0VfS0lORF9PVkVSUklERRAJYgZwcm90bzM", [file_google_protobuf_timestamp, file_ops_v1_common]);
 
 /**
  * Describes the message ops.v1.ConfigChange.
@@ -20,6 +20,34 @@ export const file_ops_v1_event = /*@__PURE__*/
  */
 export const ConfigChangeSchema = /*@__PURE__*/
   messageDesc(file_ops_v1_event, 0);
+
+/**
+ * Describes the message ops.v1.ConfigEvent.
+ * Use `create(ConfigEventSchema)` to create a new message.
+ */
+export const ConfigEventSchema = /*@__PURE__*/
+  messageDesc(file_ops_v1_event, 1);
+
+/**
+ * Describes the message ops.v1.ConfigReference.
+ * Use `create(ConfigReferenceSchema)` to create a new message.
+ */
+export const ConfigReferenceSchema = /*@__PURE__*/
+  messageDesc(file_ops_v1_event, 2);
+
+/**
+ * Describes the message ops.v1.ConfigReset.
+ * Use `create(ConfigResetSchema)` to create a new message.
+ */
+export const ConfigResetSchema = /*@__PURE__*/
+  messageDesc(file_ops_v1_event, 3);
+
+/**
+ * Describes the message ops.v1.ConfigAbsence.
+ * Use `create(ConfigAbsenceSchema)` to create a new message.
+ */
+export const ConfigAbsenceSchema = /*@__PURE__*/
+  messageDesc(file_ops_v1_event, 4);
 
 /**
  * Describes the enum ops.v1.ChangeKind.
