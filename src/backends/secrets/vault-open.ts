@@ -1,0 +1,28 @@
+import type { Logger } from "pino";
+import { VaultClient } from "./vault-client.ts";
+import { VaultKubernetesLogin, type KubernetesRole } from "./vault-kubernetes-login.ts";
+import { VaultKv } from "./vault-kv.ts";
+import { VaultSecretStore } from "./vault-secret-store.ts";
+import { VaultTokenFile } from "./vault-token-file.ts";
+
+/** Where Vault is, and how to get a token: from an agent's file, or by a login. */
+export interface VaultSettings {
+  /** Such as `https://vault.example.com:8200`. */
+  readonly addr: string;
+  /** Of the KV engine, version 2. */
+  readonly mount: string;
+  readonly auth: { readonly tokenFile: string } | KubernetesRole;
+  readonly logger: Pick<Logger, "warn">;
+}
+
+/** The KV engine that the settings name. Nothing is asked of Vault yet, so it needn't be up. */
+export function openVault({ addr, mount, auth, logger }: VaultSettings): VaultKv {
+  const tokens =
+    "tokenFile" in auth ? new VaultTokenFile(auth.tokenFile) : new VaultKubernetesLogin(addr, auth, logger);
+  return new VaultKv(new VaultClient(addr, tokens), mount);
+}
+
+/** A secret store of its own on Vault; one that shares its client with passwords is a VaultSecretStore on `openVault`. */
+export function openVaultSecretStore(settings: VaultSettings): VaultSecretStore {
+  return new VaultSecretStore(openVault(settings));
+}
