@@ -14,7 +14,7 @@ export interface Links extends AsyncDisposable {
 /** One way, from a port of 127.0.0.1 to a server. */
 export interface Link {
   readonly port: number;
-  /** Refuses new connections and resets the open ones. */
+  /** Refuses new connections and ends the open ones, as the death of the server would. */
   cut(): Promise<void>;
   /** Takes new connections and keeps the open ones, but drops every byte, both ways. They are closed by `heal`, as bytes are missing. */
   blackHole(): Promise<void>;
@@ -73,7 +73,6 @@ function link(url: string, port: number): Link {
     heal,
     cut: async () => {
       await heal();
-      for (const stream of BOTH_WAYS) await add("reset_peer", stream, { timeout: 0 });
       await set({ enabled: false });
     },
     blackHole: async () => {
