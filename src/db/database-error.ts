@@ -1,4 +1,5 @@
 import { DrizzleQueryError } from "drizzle-orm";
+import { ConnectionError } from "./connection-error.ts";
 
 /** Why the database couldn't do what it was asked: it said so and did nothing, or it fell silent and nobody knows. */
 export type DatabaseFailure = "refused" | "lost";
@@ -7,8 +8,11 @@ export type DatabaseFailure = "refused" | "lost";
 const REFUSED = [
   "25006", // read_only_sql_transaction: a former primary
   "25P03", // idle_in_transaction_session_timeout
+  "28", // invalid_authorization: a person must mend it, the log says what
+  "3D000", // invalid_catalog_name: there is no such database
   "40001", // serialization_failure
   "40P01", // deadlock_detected
+  "42501", // insufficient_privilege: the service role lacks a grant that `migrate` gives
   "53", // insufficient_resources: disk, memory, connections
   "55P03", // lock_not_available: lock_timeout
   "57014", // query_canceled: statement_timeout
@@ -22,12 +26,23 @@ const LOST = ["08", "57P01", "57P02", "57P05"];
 const SOCKET = /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/;
 
 /** What the drivers say without a code. */
-const CLOSED =
-  /^PGlite is clos|^Connection terminated|^Client has encountered a connection error|timeout exceeded when trying to connect/;
+const CLOSED = new RegExp(
+  [
+    "^PGlite is clos",
+    "^Connection terminated",
+    "^Client has encountered a connection error",
+    "^Client was closed",
+    "^Cannot use a pool after calling end",
+    "^Query read timeout",
+    "timeout exceeded when trying to connect",
+    "^timeout expired",
+  ].join("|"),
+);
 
 /** Whether the error means that the database is unavailable; undefined for any other error, also for a broken query. */
 export function databaseFailure(error: unknown): DatabaseFailure | undefined {
   const cause = driverError(error);
+  if (cause instanceof ConnectionError) return "refused";
   const code = sqlState(error);
   if (code !== undefined) {
     if (LOST.some((prefix) => code.startsWith(prefix))) return "lost";

@@ -21,10 +21,14 @@ export interface OpenDatabase {
   readonly replica: Database | undefined;
   /**
    * Runs `work` in one read-only snapshot: of the standby, if there is one that answers and `fits` accepts what it holds; else of the
-   * primary. `fits` is asked inside the standby's snapshot, never the primary's.
+   * primary. `fits` is asked inside the standby's snapshot, never the primary's. `work` may begin on the standby, fail there with it,
+   * and run again on the primary: it must not matter how often it began.
    */
   readSnapshot<T>(work: (tx: Transaction) => Promise<T>, fits: (tx: Transaction) => Promise<boolean>): Promise<T>;
-  /** Calls `notify` after every NOTIFY on the channel, until the returned function is called. Notifications may be lost: poll too. */
+  /**
+   * Calls `notify` after every NOTIFY on the channel and after every interruption, until the returned function is called.
+   * Notifications may be lost: poll too.
+   */
   listen(channel: string, notify: () => void): Promise<() => Promise<void>>;
   /**
    * Takes a lock that one process of all can hold; undefined when another has it. It is lost with its connection, so that
