@@ -5,6 +5,8 @@
 export interface Bus {
   /** Whether the last that was heard of the bus is good; a call may fail all the same. */
   readonly connected: boolean;
+  /** Whether what it has taken outlives this process. */
+  readonly durable: boolean;
   /**
    * Appends a message to the stream that takes the subject; resolves with its sequence once a quorum holds it. If it rejects
    * with BusUnavailableError the message may be there or not.

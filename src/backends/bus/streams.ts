@@ -1,0 +1,38 @@
+import type { StreamName } from "./bus.ts";
+
+/** How a stream keeps its messages. */
+export interface StreamSettings {
+  /** What it takes: one subject, whose last token may be `>`. */
+  readonly subject: string;
+  /** `limits`: messages stay, consumed or not. `workqueue`: a message is gone once the one durable consumer is done with it. */
+  readonly retention: "limits" | "workqueue";
+  /** How many messages of a subject stay; undefined: all. */
+  readonly perSubject?: number;
+  /** Milliseconds after which a message goes; undefined: never. */
+  readonly maxAgeMs?: number;
+}
+
+/** A second message with an id that came within this time is dropped. */
+export const DUPLICATE_WINDOW_MS = 120_000;
+
+/** The streams: every stream's settings, for both kinds of bus. */
+export const streams: Readonly<Record<StreamName, StreamSettings>> = {
+  /** The current state of every operator, as the relay publishes it. */
+  OPS_CONFIG: { subject: "ops.config.v1.>", retention: "limits", perSubject: 1 },
+  /** Audit records on their way to the database. */
+  OPS_AUDIT: { subject: "ops.audit.v1", retention: "workqueue" },
+};
+
+/** The streams' names. */
+export const streamNames = Object.keys(streams) as StreamName[];
+
+/** The stream that takes the subject. @throws TypeError when none does: a bug */
+export function streamOf(subject: string): StreamName {
+  const found = streamNames.find((name) => takes(streams[name].subject, subject));
+  if (found === undefined) throw new TypeError(`no stream takes ${subject}`);
+  return found;
+}
+
+function takes(pattern: string, subject: string): boolean {
+  return pattern.endsWith(">") ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern;
+}
