@@ -135,6 +135,8 @@ export const auditEvent = pgTable("audit_event", {
   result: text().notNull(),
   requestId: text("request_id").notNull(),
   detail: jsonb().$type<Record<string, unknown>>().notNull(),
+  /** Of a record that came over the bus, which may bring it twice; null for one written with what it tells of. */
+  eventId: uuid("event_id").unique("audit_event_event_id"),
 });
 
 /** The last report of every node. */
