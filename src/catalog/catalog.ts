@@ -3,6 +3,7 @@ import { ErrorReason, type Token } from "@operator-management/contract/ops/v1/co
 import { opsError } from "../rpc/errors.ts";
 import { sameBytes } from "./bytes.ts";
 import type { CatalogEntry } from "./entry.ts";
+import { catalogBehind, foreignToken, historyChanged } from "./position-errors.ts";
 import type { Revision } from "./revision.ts";
 import type { Ring } from "./ring.ts";
 
@@ -166,30 +167,6 @@ export class Catalog {
 }
 
 const TIMED_OUT = new Error(`no answer within ${PATIENCE_MS} ms`);
-
-/** TOKEN_FOREIGN. */
-export function foreignToken(): Error {
-  return opsError(
-    ErrorReason.TOKEN_FOREIGN,
-    "the token is from another store: list again, and go on from the list's token",
-  );
-}
-
-/** HISTORY_CHANGED: to be thrown only when the primary has confirmed it. */
-export function historyChanged(revision: bigint): Error {
-  return opsError(
-    ErrorReason.HISTORY_CHANGED,
-    `position ${revision} of the token is not in this history: list again, and go on from the list's token`,
-    { metadata: { revision: String(revision) } },
-  );
-}
-
-function catalogBehind(cause: unknown): Error {
-  return opsError(ErrorReason.CATALOG_BEHIND, "this replica has not reached the token's position yet: try again", {
-    retryAfterMs: 1_000,
-    cause,
-  });
-}
 
 function byId(a: CatalogEntry, b: CatalogEntry): number {
   return a.id < b.id ? -1 : 1;

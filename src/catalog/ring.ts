@@ -1,6 +1,7 @@
 import type { Position } from "@operator-management/client";
 import { nextFingerprint } from "../history/fingerprint.ts";
 import { sameBytes } from "./bytes.ts";
+import { Claims } from "./claims.ts";
 import type { Revision } from "./revision.ts";
 
 /** How much of the latest history stays in memory: whichever limit is reached first. */
@@ -28,6 +29,7 @@ export class Ring {
   #floor: { readonly revision: bigint; fingerprint: Uint8Array | undefined };
   #head: Position;
   #bytes = 0;
+  readonly #claims = new Claims();
 
   /** `head` is the position of the last revision, or of the floor when there are none. */
   constructor(head: Position, revisions: readonly Revision[] = [], limits: RingLimits = RING_LIMITS) {
@@ -81,21 +83,28 @@ export class Ring {
 
   /**
    * Whether a position from the floor to the head is one of this history. Where the fingerprint isn't known (the database keeps only the
-   * head's) it is enough that the chain leads from the claimed one to the head's; what lies between is then known too.
+   * head's) it is enough that the chain leads from the claimed one to the head's; what lies between is then known too. Throws
+   * CATALOG_BEHIND when too many claims that lead nowhere were made lately.
    */
   contains(revision: bigint, fingerprint: Uint8Array): boolean {
     const known = this.#fingerprintOf(revision);
     if (known !== undefined) return sameBytes(known, fingerprint);
+    if (revision < this.floor || revision > this.#head.revision) return false;
+    return this.#claims.check(revision, fingerprint, () => this.#prove(revision, fingerprint));
+  }
+
+  /** Follows the chain from a claimed fingerprint to the first known one. Remembers what it passed if it gets there. */
+  #prove(revision: bigint, fingerprint: Uint8Array): { readonly holds: boolean; readonly hashes: number } {
     const learned: [bigint, Uint8Array][] = [[revision, fingerprint]];
     let previous = fingerprint;
     for (let next = revision + 1n; ; next++) {
       const slot = this.#slot(next);
-      if (slot === undefined) return false;
+      if (slot === undefined) return { holds: false, hashes: learned.length };
       previous = nextFingerprint(previous, next, slot.revision.digests);
       if (slot.fingerprint !== undefined) {
-        if (!sameBytes(previous, slot.fingerprint)) return false;
-        for (const [at, value] of learned) this.#learn(at, value);
-        return true;
+        const holds = sameBytes(previous, slot.fingerprint);
+        if (holds) for (const [at, value] of learned) this.#learn(at, value);
+        return { holds, hashes: learned.length };
       }
       learned.push([next, previous]);
     }

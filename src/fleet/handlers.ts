@@ -13,8 +13,9 @@ import {
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Logger } from "pino";
 import { sameBytes } from "../catalog/bytes.ts";
-import { foreignToken, type Catalog } from "../catalog/catalog.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { parseToken } from "../catalog/consistency.ts";
+import { foreignToken } from "../catalog/position-errors.ts";
 import { callerOf, type Caller } from "../rpc/caller.ts";
 import { fieldInvalid } from "../rpc/errors.ts";
 import type { Fleet, ReportOutcome } from "./fleet.ts";

@@ -1,8 +1,9 @@
 import type { WatchOperatorsRequest } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import { sameBytes } from "../catalog/bytes.ts";
-import { foreignToken, type Catalog } from "../catalog/catalog.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { parseToken } from "../catalog/consistency.ts";
+import { foreignToken } from "../catalog/position-errors.ts";
 import { parseFilter, type Filter } from "../filter/filter.ts";
 import { fieldInvalid } from "../rpc/errors.ts";
 

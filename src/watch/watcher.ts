@@ -1,7 +1,8 @@
 import { encodeToken, type Position } from "@operator-management/client";
-import { historyChanged, type Catalog } from "../catalog/catalog.ts";
 import { sameBytes } from "../catalog/bytes.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { CatalogEntry } from "../catalog/entry.ts";
+import { historyChanged } from "../catalog/position-errors.ts";
 import type { Revision } from "../catalog/revision.ts";
 import type { Ring } from "../catalog/ring.ts";
 import type { Filter } from "../filter/filter.ts";
