@@ -8,6 +8,7 @@ import { opened } from "./opened.ts";
 import { startServer, type ServerProcess } from "./server-process.ts";
 import { findServer } from "./servers.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { together } from "./together.ts";
 import { until } from "./until.ts";
 
 /** A NATS cluster with JetStream, ready to make streams. */
@@ -52,7 +53,7 @@ async function start(closing: ClosingStack, options: NatsOptions): Promise<Omit<
       monitoring: await freePort(),
     })),
   );
-  const nodes = await Promise.all(
+  const nodes = await together(
     plans.map(async (plan): Promise<NatsNode> => {
       const configFile = join(folder.path, `${plan.name}.conf`);
       const routes = count === 1 ? [] : plans.map(({ route }) => route);

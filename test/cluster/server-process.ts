@@ -37,12 +37,11 @@ export interface ServerCommand {
   readonly logFile: string;
   /** How it is asked to end in good order. */
   readonly stopSignal?: NodeJS.Signals;
+  /** Milliseconds that it has for that; 10,000 by default. */
+  readonly stopPatience?: number;
   /** Whether it answers, as opposed to merely running. */
   readonly answers: () => boolean | Promise<boolean>;
 }
-
-/** Milliseconds that a server has for ending in good order. */
-const STOP_PATIENCE = 10_000;
 
 /** @throws Error with its log when it ends or stays silent instead of answering */
 export async function startServer(of: ServerCommand): Promise<ServerProcess> {
@@ -97,7 +96,7 @@ function serverProcess(of: ServerCommand): ServerProcess {
     if (!running()) return;
     process.kill(pid(), of.stopSignal ?? "SIGTERM");
     signalTree(pid(), "SIGCONT"); // A frozen one would never hear of it.
-    const timer = setTimeout(() => void kill(), STOP_PATIENCE);
+    const timer = setTimeout(() => void kill(), of.stopPatience ?? 10_000);
     await exited;
     clearTimeout(timer);
   };

@@ -12,11 +12,14 @@ import { pino } from "pino";
 import { parseConfig } from "../../src/config.ts";
 import { safeLogging } from "../../src/rpc/redact.ts";
 import { startService } from "../../src/service.ts";
+import { reapedProcess } from "../cluster/reaped.ts";
+import { showLogOnFailure } from "../cluster/recent-logs.ts";
 
 /** A service under test and clients for it. They are plain Connect clients: no retries that could hide a failure. */
 export interface TestService extends AsyncDisposable {
   readonly url: string;
   readonly metricsUrl: string;
+  /** Empty in the cluster profile, which has none. */
   readonly dataDir: string;
   readonly adminToken: string;
   readonly admin: Client<typeof OperatorAdminService>;
@@ -35,6 +38,10 @@ export interface SpawnedService extends TestService {
 }
 
 export interface TestServiceOptions {
+  /** In the logs of a failed test; `service` by default. */
+  readonly name?: string;
+  /** In the cluster profile, where no data folder holds one: the admin token of the tokens file that `env` names. */
+  readonly adminToken?: string;
   /** A folder to use, which is then kept; a new temporary one otherwise. */
   readonly dataDir?: string;
   readonly port?: number;
@@ -52,7 +59,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     { write: (line: string) => void logLines.push(line) },
   );
   const running = await startService(parseConfig(environment(options, dataDir)), { logger });
-  const clients = await connect(`http://127.0.0.1:${running.port}`, dataDir);
+  const clients = connect(`http://127.0.0.1:${running.port}`, await adminTokenOf(dataDir));
   const close = async (): Promise<void> => {
     clients.disconnect();
     await running.close(1_000);
@@ -70,28 +77,39 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   };
 }
 
-/** The whole service as `npm start` runs it, in a process of its own. */
+/** The whole service as `npm start` runs it, in a process of its own, which dies with this one. */
 export async function spawnService(options: TestServiceOptions = {}): Promise<SpawnedService> {
-  const { dataDir, removeDataDir } = await folder(options);
+  const { dataDir, removeDataDir } =
+    options.adminToken === undefined ? await folder(options) : { dataDir: "", removeDataDir: async () => {} };
   const child = spawn(process.execPath, ["--conditions=source", "src/main.ts"], {
     cwd: join(import.meta.dirname, "../.."),
     env: { PATH: process.env.PATH, OPS_LOG_FORMAT: "json", ...environment(options, dataDir), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const exited = once(child, "exit");
+  const ended = child.pid === undefined ? () => {} : reapedProcess(child.pid);
+  const exited = once(child, "exit").then(ended);
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
   const logLines: string[] = [];
   let stderr = "";
   child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  const log = (): string => [...logLines, stderr].join("\n");
+  const name = options.name ?? "service";
+  showLogOnFailure({
+    name,
+    get running() {
+      return isRunning();
+    },
+    log,
+  });
   const ready = new Promise<{ port: number; metricsPort: number }>((resolve, reject) => {
     createInterface({ input: child.stdout }).on("line", (line) => {
       logLines.push(line);
-      const parsed: unknown = JSON.parse(line);
-      if (isReadyLine(parsed)) resolve(parsed);
+      if (isReadyLine(line)) resolve(JSON.parse(line) as { port: number; metricsPort: number });
     });
-    void exited.then(() => reject(new Error(`the service ended before it was ready:\n${stderr}`)));
+    void exited.then(() => reject(new Error(`${name} ended before it was ready:\n${log()}`)));
   });
   const { port, metricsPort } = await ready;
-  const clients = await connect(`http://127.0.0.1:${port}`, dataDir);
+  const clients = connect(`http://127.0.0.1:${port}`, options.adminToken ?? (await adminTokenOf(dataDir)));
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     clients.disconnect();
     child.kill(signal);
@@ -106,7 +124,7 @@ export async function spawnService(options: TestServiceOptions = {}): Promise<Sp
     kill: () => end("SIGKILL"),
     close: () => end("SIGTERM"),
     [Symbol.asyncDispose]: async () => {
-      if (child.exitCode === null && child.signalCode === null) await end("SIGKILL");
+      if (isRunning()) await end("SIGKILL");
       await removeDataDir();
     },
   };
@@ -114,7 +132,7 @@ export async function spawnService(options: TestServiceOptions = {}): Promise<Sp
 
 function environment(options: TestServiceOptions, dataDir: string): Record<string, string> {
   return {
-    OPS_DATA_DIR: dataDir,
+    ...(dataDir === "" ? {} : { OPS_DATA_DIR: dataDir }),
     OPS_PORT: String(options.port ?? 0),
     OPS_METRICS_PORT: String(options.metricsPort ?? 0),
     OPS_LOG_LEVEL: options.logLevel ?? "info",
@@ -127,8 +145,11 @@ async function folder(options: TestServiceOptions): Promise<{ dataDir: string; r
   return { dataDir, removeDataDir: () => rm(dataDir, { recursive: true, force: true }) };
 }
 
-async function connect(url: string, dataDir: string) {
-  const adminToken = (await readFile(join(dataDir, "admin-token"), "utf8")).trim();
+async function adminTokenOf(dataDir: string): Promise<string> {
+  return (await readFile(join(dataDir, "admin-token"), "utf8")).trim();
+}
+
+function connect(url: string, adminToken: string) {
   const sessionManager = new Http2SessionManager(url);
   const admin = createClient(
     OperatorAdminService,
@@ -147,6 +168,7 @@ async function connect(url: string, dataDir: string) {
   return { of: { url, adminToken, admin, mesh }, disconnect: () => sessionManager.abort() };
 }
 
-function isReadyLine(line: unknown): line is { port: number; metricsPort: number } {
-  return typeof line === "object" && line !== null && "ready" in line && "port" in line && "metricsPort" in line;
+/** A line that a kill cut short, or that isn't JSON, isn't the one. */
+function isReadyLine(line: string): boolean {
+  return line.startsWith("{") && line.endsWith("}") && line.includes('"ready":true');
 }
