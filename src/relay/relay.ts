@@ -1,0 +1,198 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Position } from "@operator-management/client";
+import type { Logger } from "pino";
+import type { Bus } from "../backends/bus/bus.ts";
+import { sameBytes } from "../catalog/bytes.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { driverError } from "../db/database-error.ts";
+import type { HeldLock, OpenDatabase } from "../db/db.ts";
+import { Outage } from "./outage.ts";
+import { isComplete, type Place } from "./place.ts";
+import { Publisher } from "./publisher.ts";
+import { RELAY_TIMES, type RelayTimes } from "./relay-times.ts";
+
+/** The longest that a publisher steps back for another one, in milliseconds. */
+const YIELD_MS = 100;
+
+/** What the relay needs. */
+export interface RelayOptions {
+  readonly database: Pick<OpenDatabase, "db" | "tryLock" | "dropPrimary">;
+  readonly bus: Bus;
+  readonly catalog: Pick<Catalog, "loaded" | "position" | "staleSince" | "subscribe">;
+  readonly logger: Pick<Logger, "info" | "warn" | "error">;
+  readonly times?: RelayTimes;
+  /** Records above this size, in bytes, are told by reference. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Tells every change of configuration on the bus, in order, and keeps the stream at what history says. One process of all does it at a time,
+ * by a lock that only saves the others the work: whoever publishes must know the stream's end, so two of them, or one that was frozen,
+ * do no harm.
+ */
+export class Relay {
+  readonly #options: RelayOptions;
+  readonly #times: RelayTimes;
+  readonly #publisher: Publisher;
+  readonly #outage: Outage;
+  readonly #stopping = new AbortController();
+  readonly #unsubscribe: () => void;
+  readonly #running: Promise<void>;
+  #lock: HeldLock | undefined;
+  #woken = false;
+  #interrupt: () => void = () => undefined;
+  #lookedAt = -Infinity;
+  #behindSince: number | undefined;
+  /** Publishing without the lock, because its holder doesn't. */
+  #standsIn = false;
+  #reconcileAt: number;
+
+  /** Begins at once. The catalog's changes wake it. */
+  static start(options: RelayOptions): Relay {
+    return new Relay(options);
+  }
+
+  private constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#times = options.times ?? RELAY_TIMES;
+    this.#outage = new Outage(options.logger, this.#times);
+    this.#reconcileAt = performance.now() + this.#times.reconcileSoon;
+    this.#publisher = new Publisher(options);
+    this.#unsubscribe = options.catalog.subscribe(() => {
+      this.#woken = true;
+      this.#interrupt();
+    });
+    this.#running = this.#run();
+  }
+
+  /** Whether this process holds the lock. */
+  get leads(): boolean {
+    return this.#lock?.lost.aborted === false;
+  }
+
+  /** How many revisions the catalog has that the stream, as this process saw it last, hasn't. All of them when that is unknown. */
+  get lag(): number {
+    const { catalog } = this.#options;
+    if (!catalog.loaded) return 0;
+    const behind = catalog.position.revision - this.#publisher.told;
+    return behind > 0n ? Number(behind) : 0;
+  }
+
+  /** Messages published since the start. */
+  get published(): number {
+    return this.#publisher.published;
+  }
+
+  /** How often everything was told anew. */
+  get resets(): number {
+    return this.#publisher.resets;
+  }
+
+  /** Operators that a comparison has found wrong in the stream. */
+  get repairs(): number {
+    return this.#publisher.repairs;
+  }
+
+  /** Stops; resolves when nothing more will be asked of bus and database. */
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    this.#stopping.abort();
+    this.#interrupt();
+    await this.#running;
+    await this.#lock?.release().catch((error: unknown) => {
+      this.#options.logger.warn({ err: driverError(error) }, "the relay's lock goes with its connection");
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        this.#woken = false;
+        await this.#turn(signal);
+        this.#outage.ended(this.lag);
+        await this.#sleep(signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        const pause = this.#outage.failed(error, this.lag);
+        await delay(pause, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
+      }
+    }
+  }
+
+  /** Does all that there is to do, if it is this process's turn. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lookedAt >= this.#times.poll) {
+      await this.#tryToLead();
+      const changed = await this.#publisher.look(signal);
+      this.#lookedAt = now;
+      this.#standsIn = !this.leads && this.#isLeftAlone(changed);
+    }
+    if (!this.leads && !this.#standsIn) return;
+    await this.#publishAll(signal);
+    if (performance.now() < this.#reconcileAt) return;
+    const step = await this.#publisher.reconcile(signal);
+    this.#reconcileAt = performance.now() + this.#times.reconcile;
+    if (step === "overtaken") this.#reconcileWithin(this.#times.reconcileSoon);
+  }
+
+  async #publishAll(signal: AbortSignal): Promise<void> {
+    const { resets } = this;
+    for (;;) {
+      const step = await this.#publisher.advance(signal);
+      if (step === "done") break;
+      if (step === "published") continue;
+      this.#reconcileWithin(this.#times.reconcileSoon);
+      this.#standsIn = false;
+      await delay(Math.random() * YIELD_MS, undefined, { signal });
+      if (!this.leads) return;
+    }
+    if (this.resets !== resets) this.#reconcileWithin(0);
+  }
+
+  async #tryToLead(): Promise<void> {
+    if (this.leads) return;
+    this.#lock = await this.#options.database.tryLock("relay");
+    if (this.#lock !== undefined) this.#options.logger.info("this process relays changes to the bus");
+  }
+
+  /** Whether the stream has been behind for long, without any progress by others: whoever has the lock is frozen. */
+  #isLeftAlone(changed: boolean): boolean {
+    const { catalog, logger } = this.#options;
+    if (this.#standsIn && !changed) return true;
+    const known = catalog.loaded && catalog.staleSince === undefined;
+    if (!known || isTold(catalog.position, this.#publisher.end?.place)) {
+      this.#behindSince = undefined;
+      return false;
+    }
+    const now = performance.now();
+    if (changed) this.#behindSince = now;
+    this.#behindSince ??= now;
+    if (now - this.#behindSince < this.#times.stall) return false;
+    logger.warn({ lag: this.lag }, "another process has the relay's lock, but doesn't publish: standing in for it");
+    return true;
+  }
+
+  #reconcileWithin(ms: number): void {
+    this.#reconcileAt = Math.min(this.#reconcileAt, performance.now() + ms);
+  }
+
+  async #sleep(signal: AbortSignal): Promise<void> {
+    if (this.#woken || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#times.poll);
+    this.#interrupt = resolve;
+    await promise;
+    clearTimeout(timer);
+    this.#interrupt = () => undefined;
+  }
+}
+
+function isTold({ revision, fingerprint }: Position, place: Place | undefined): boolean {
+  if (place === undefined || !isComplete(place)) return false;
+  const { position } = place;
+  return (
+    position.revision > revision || (position.revision === revision && sameBytes(position.fingerprint, fingerprint))
+  );
+}
