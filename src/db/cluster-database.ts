@@ -102,7 +102,8 @@ export function openClusterDatabase({ primary, replica, password, logger }: Clus
       return result;
     } catch (error) {
       if (databaseFailure(error) === undefined) throw error;
-      if (!restedBefore) logger.warn({ err: driverError(error) }, "the replica doesn't answer: reading from the primary");
+      if (!restedBefore)
+        logger.warn({ err: driverError(error) }, "the replica doesn't answer: reading from the primary");
       standbyRestsUntil = performance.now() + REPLICA_PAUSE_MS;
       return undefined;
     }

@@ -1,8 +1,8 @@
 import { PGlite } from "@electric-sql/pglite";
 import { drizzle } from "drizzle-orm/pglite";
-import { migrate } from "drizzle-orm/pglite/migrator";
 import type { OpenDatabase } from "./db.ts";
 import { migrateDatabase } from "./migrate.ts";
+import { checkSchema } from "./schema-level.ts";
 import * as schema from "./schema.ts";
 
 /**
@@ -13,7 +13,8 @@ export async function openEmbeddedDatabase(folder: string): Promise<OpenDatabase
   const client = await PGlite.create({ dataDir: folder, relaxedDurability: false });
   try {
     const db = drizzle({ client, schema });
-    await migrateDatabase(db, (config) => migrate(db, config));
+    // Nobody else uses it: what is asked here still holds when it is done.
+    if ((await checkSchema(db)).state !== "ok") await migrateDatabase(db);
     return {
       db,
       tail: db,

@@ -6,9 +6,10 @@ import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { ErrorInfoSchema, RetryInfoSchema } from "@operator-management/contract/google/rpc/error_details_pb.js";
-import { DrizzleQueryError, sql } from "drizzle-orm";
+import { DrizzleQueryError } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
+import { appliedMigration } from "../../src/db/schema-level.ts";
 import { configHead } from "../../src/db/schema.ts";
 import { parseTimestamptz, printTimestamptz } from "../../src/db/timestamptz-text.ts";
 import { typedDatabaseError } from "../../src/rpc/database-unavailable.ts";
@@ -40,12 +41,16 @@ test(
 );
 
 test(
-  "a database that a newer release has migrated is refused",
+  "a database that a newer release has migrated is opened, unless a migration was marked as breaking",
   async () => {
-    const database = await openEmbeddedDatabase(folder);
-    const newer = sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', 9999999999999)`;
-    await database.db.execute(newer);
-    await database.close();
+    const migrated = async (why: string | null) => {
+      const database = await openEmbeddedDatabase(folder);
+      const newer = { hash: "newer", createdAt: Date.now() * 2, breaking: why };
+      await database.db.insert(appliedMigration).values(newer);
+      await database.close();
+    };
+    await migrated(null);
+    await migrated("the column is gone");
     await expect(openEmbeddedDatabase(folder)).rejects.toThrow("newer release");
   },
   OPENING_MS,
@@ -72,7 +77,7 @@ describe("database errors", () => {
   const outcomeOf = (error: unknown) =>
     error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0]?.metadata["outcome"] : undefined;
 
-  test.each(["55P03", "57014", "25006", "53300", "40001", "57P01", "08006", "ECONNREFUSED", "EPIPE"])(
+  test.each(["55P03", "57014", "25006", "28P01", "3D000", "42501", "53300", "40001", "57P01", "08006", "ECONNREFUSED", "EPIPE"])(
     "%s is DATABASE_UNAVAILABLE",
     (code) => {
       expect(reasonOf(typedDatabaseError(failed(withCode(code))))).toBe(ErrorReason.DATABASE_UNAVAILABLE);
