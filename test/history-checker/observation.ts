@@ -19,6 +19,8 @@ export type SeenMessage =
 
 /** One stream, from its request to its end. */
 export interface SeenStream {
+  /** Which of the service's processes answered it. */
+  readonly server: string;
   /** Where it began: after a position, with a snapshot, or at the moment it was opened. */
   readonly start: SeenPosition | "snapshot" | "now";
   readonly messages: readonly SeenMessage[];

@@ -15,27 +15,32 @@ import type { SeenEvent, SeenMessage, SeenPosition, SeenStream, TrueState } from
 
 /** Everything a client's watch streams received, as it came off the wire, before the client did anything with it. */
 export interface WatchRecording {
+  /** In the order in which they were asked for, whichever server answered. */
   readonly streams: SeenStream[];
-  readonly interceptor: Interceptor;
+  /** Records all WatchOperators streams of the transport that it is given to; `server` is where that leads. */
+  readonly interceptor: (server: string) => Interceptor;
 }
 
-/** Records all WatchOperators streams of the transport that the interceptor is given to. */
+/** A recording of one client, which may move between servers. */
 export function recordWatch(): WatchRecording {
   const streams: SeenStream[] = [];
-  const interceptor: Interceptor = (next) => async (request) => {
-    if (!request.stream || request.method.name !== "WatchOperators") return next(request);
-    const messages: SeenMessage[] = [];
-    const record = (start: SeenStream["start"]): void => void streams.push({ start, messages });
-    const response = await next({
-      ...request,
-      message: tap(request.message, (sent) => record(startOf(sent as WatchOperatorsRequest))),
-    });
-    if (!response.stream) return response;
-    return {
-      ...response,
-      message: tap(response.message, (seen) => messages.push(seenMessage(seen as WatchOperatorsResponse))),
+  const interceptor =
+    (server: string): Interceptor =>
+    (next) =>
+    async (request) => {
+      if (!request.stream || request.method.name !== "WatchOperators") return next(request);
+      const messages: SeenMessage[] = [];
+      const record = (start: SeenStream["start"]): void => void streams.push({ server, start, messages });
+      const response = await next({
+        ...request,
+        message: tap(request.message, (sent) => record(startOf(sent as WatchOperatorsRequest))),
+      });
+      if (!response.stream) return response;
+      return {
+        ...response,
+        message: tap(response.message, (seen) => messages.push(seenMessage(seen as WatchOperatorsResponse))),
+      };
     };
-  };
   return { streams, interceptor };
 }
 

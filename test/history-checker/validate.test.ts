@@ -9,7 +9,7 @@ import type {
   TrueState,
   Watcher,
 } from "./observation.ts";
-import { validate, type Guarantee } from "./validate.ts";
+import { resumedElsewhere, validate, type Guarantee } from "./validate.ts";
 
 const at = (revision: number): SeenPosition => ({ revision, fingerprint: `f${revision}` });
 const state = (id: string, content: string, team: string, deleted = false): TrueState => ({
@@ -61,11 +61,15 @@ const resumedAt4: readonly SeenMessage[] = [
   changes(at(6), upsert("c", "c6")),
 ];
 
-const watcher = (...streams: SeenStream[]): Watcher => ({
+type UnplacedStream = Omit<SeenStream, "server"> & Partial<SeenStream>;
+const watcher = (...streams: UnplacedStream[]): Watcher => ({
   name: "red",
   matches: ({ labels }) => labels.team === "red",
-  streams,
+  streams: streams.map((stream) => ({ server: "pod-0", ...stream })),
 });
+/** Saw two revisions at one pod, then went on with its token at another. */
+const moved = (messages: readonly SeenMessage[], start: SeenStream["start"] = at(2)): Watcher =>
+  watcher({ start: at(0), messages: [first, second] }, { server: "pod-1", start, messages });
 const honest = watcher({ start: "snapshot", messages: afterSnapshotAt2 }, { start: at(4), messages: resumedAt4 });
 const broken = (messages: readonly SeenMessage[], start: SeenStream["start"] = at(0)): Watcher =>
   watcher({ start, messages });
@@ -82,6 +86,13 @@ describe("the validator of watch histories", () => {
   it("finds nothing wrong with a watcher that asked again from an older token", () => {
     const again = watcher({ start: at(0), messages: [first, second] }, { start: at(1), messages: [second] });
     expect(validate(truth, [again], writes)).toEqual([]);
+  });
+
+  it("finds nothing wrong with a watcher that went on at another pod, and counts that it did", () => {
+    const honestlyMoved = moved([bookmark(at(2)), changes(at(3), removed("a", "LEFT_FILTER"))]);
+    expect(validate(truth, [honestlyMoved], writes)).toEqual([]);
+    expect(resumedElsewhere(honestlyMoved)).toBe(1);
+    expect(resumedElsewhere(honest)).toBe(0);
   });
 
   const table: readonly [Guarantee, string, Watcher][] = [
@@ -119,6 +130,16 @@ describe("the validator of watch histories", () => {
     ["Filter", "an operator that left shown as still there", broken([changes(at(3), upsert("a", "a3"))], at(2))],
     ["Resumable", "a resumed stream that skips the next revision", broken([changes(at(6), upsert("c", "c6"))], at(4))],
     ["Resumable", "a resumed stream whose first bookmark skips one", broken([bookmark(at(6))], at(4))],
+    ["Resumable", "another pod that goes on later than the token", moved([changes(at(5), removed("b", "DELETED"))])],
+    ["Resumable", "another pod whose first bookmark is past what it didn't send", moved([bookmark(at(3))])],
+    ["Unique", "another pod that sends again what is before the token", moved([second])],
+    ["Ordered", "another pod whose first bookmark is before the token", moved([bookmark(at(1))])],
+    ["Authentic", "another pod with another history", moved([bookmark({ revision: 3, fingerprint: "fork" })])],
+    [
+      "Resumable",
+      "a list again at another pod in spite of a token",
+      moved([changes(undefined, upsert("a", "a1")), bookmark(at(1), true)], "snapshot"),
+    ],
     ["Bookmarkable", "a bookmark before what it covers", broken([first, bookmark(at(2)), second])],
     ["Reliable", "a gap in the middle of a stream", broken([first, changes(at(3), removed("a", "LEFT_FILTER"))])],
     [

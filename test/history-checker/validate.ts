@@ -10,7 +10,7 @@ export type Guarantee =
   | "Unique" // a revision comes once per watcher, also over resumes
   | "Atomic" // all of a revision's events come in one message
   | "Filter" // exactly the events that the filter lets through, with the right cause
-  | "Resumable" // a resumed stream goes on right after its token
+  | "Resumable" // a stream goes on right after its token, at whichever server, and nobody who has one must begin again
   | "Bookmarkable" // everything up to a bookmark was sent before it
   | "Reliable" // nothing in between is missing
   | "Authentic" // positions and contents are those of the history
@@ -34,6 +34,13 @@ export function validate(
     ...writeProblems(truth, writes),
     ...watchers.flatMap((watcher) => watcherProblems(truth, watcher)),
   ];
+}
+
+/** How often a watcher went on at another server than the one before: to tell that Resumable was put to the test. */
+export function resumedElsewhere({ streams }: Watcher): number {
+  return streams.filter(
+    ({ server, start }, index) => index > 0 && typeof start === "object" && server !== streams[index - 1]?.server,
+  ).length;
 }
 
 function truthProblems(truth: readonly TrueRevision[]): Violation[] {
@@ -74,11 +81,16 @@ function watcherProblems(truth: readonly TrueRevision[], watcher: Watcher): Viol
     void problems.push({ guarantee, watcher: watcher.name, text });
   // Over resumes: a revision may come again only if the watcher asked for it again, from an older token or by a snapshot.
   const delivered = new Set<number>();
+  let hasToken = false;
   for (const [index, stream] of watcher.streams.entries()) {
+    if (hasToken && typeof stream.start === "string") {
+      report("Resumable", `stream ${index} at ${stream.server}: began anew (${stream.start}) in spite of a token`);
+    }
+    hasToken ||= stream.messages.some(({ position }) => position !== undefined);
     const from = typeof stream.start === "object" ? stream.start.revision : undefined;
     for (const revision of delivered) if (from === undefined || revision > from) delivered.delete(revision);
     streamProblems(truth, expected, stream, delivered, (guarantee, text) =>
-      report(guarantee, `stream ${index}: ${text}`),
+      report(guarantee, `stream ${index} at ${stream.server}: ${text}`),
     );
   }
   return problems;

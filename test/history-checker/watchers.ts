@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { createMeshClient, OperatorCatalog } from "@operator-management/client";
 import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
@@ -18,6 +18,9 @@ export interface RunningWatcher {
 }
 
 const BOOKMARKS = { seconds: 1n, nanos: 0 };
+const PATIENCE_MS = 60_000;
+/** A server that says nothing for this long is taken for gone: three bookmarks, as in the SDK. */
+const SILENCE_MS = 3_000;
 
 function filterOf(random: Random): { filter: string; matches: Watcher["matches"] } {
   const team = random.pick([undefined, ...TEAMS]);
@@ -25,11 +28,24 @@ function filterOf(random: Random): { filter: string; matches: Watcher["matches"]
   return { filter: `labels.team = ${team}`, matches: ({ labels }) => labels.team === team };
 }
 
-/** A watcher on bare gRPC that is cut off at random, gets stuck at random, and resumes with its last token. */
-export function startRawWatcher(name: string, baseUrl: string, random: Random): RunningWatcher {
+/** One transport over several processes of the service: every call goes to one of them, at random. */
+function transportTo(
+  baseUrls: readonly string[],
+  random: Random,
+  interceptor: (server: string) => Interceptor,
+): Transport {
+  const transports = baseUrls.map((baseUrl) => createGrpcTransport({ baseUrl, interceptors: [interceptor(baseUrl)] }));
+  return {
+    unary: (...call) => random.pick(transports).unary(...call),
+    stream: (...call) => random.pick(transports).stream(...call),
+  };
+}
+
+/** A watcher on bare gRPC that is cut off at random, gets stuck at random, and resumes with its last token, at any of the servers. */
+export function startRawWatcher(name: string, baseUrls: readonly string[], random: Random): RunningWatcher {
   const { filter, matches } = filterOf(random);
   const recording = recordWatch();
-  const client = createClient(OperatorService, createGrpcTransport({ baseUrl, interceptors: [recording.interceptor] }));
+  const client = createClient(OperatorService, transportTo(baseUrls, random, recording.interceptor));
   const stop = new AbortController();
   const progress = new EventTarget();
   let token = "";
@@ -41,17 +57,23 @@ export function startRawWatcher(name: string, baseUrl: string, random: Random): 
     const messagesUntilCut = random.integer(1, 60);
     let seen = 0;
     const request = { filter, startToken: token, initialSnapshot: token === "", bookmarkInterval: BOOKMARKS };
-    for await (const { message } of client.watchOperators(request, { signal })) {
-      if (message.value !== undefined && message.value.token !== "") {
-        // A snapshot counts only when it is complete.
-        token = message.value.token;
-        progress.dispatchEvent(new Event("token"));
+    const silence = setTimeout(() => cut.abort(), SILENCE_MS);
+    try {
+      for await (const { message } of client.watchOperators(request, { signal })) {
+        silence.refresh();
+        if (message.value !== undefined && message.value.token !== "") {
+          // A snapshot counts only when it is complete.
+          token = message.value.token;
+          progress.dispatchEvent(new Event("token"));
+        }
+        if (calm || ++seen < messagesUntilCut) continue;
+        faults++;
+        if (random.next() < 0.5)
+          await delay(random.integer(20, 400)); // a stuck reader: flow control stops the server
+        else cut.abort();
       }
-      if (calm || ++seen < messagesUntilCut) continue;
-      faults++;
-      if (random.next() < 0.5)
-        await delay(random.integer(20, 400)); // a stuck reader: flow control stops the server
-      else cut.abort();
+    } finally {
+      clearTimeout(silence);
     }
   };
   const run = async (): Promise<void> => {
@@ -72,7 +94,7 @@ export function startRawWatcher(name: string, baseUrl: string, random: Random): 
     finishAt: async (revision) => {
       calm = true;
       while (token === "" || positionOf(token).revision < revision) {
-        await once(progress, "token", { signal: AbortSignal.timeout(30_000) });
+        await once(progress, "token", { signal: AbortSignal.timeout(PATIENCE_MS) });
       }
       stop.abort();
       await running;
@@ -81,16 +103,15 @@ export function startRawWatcher(name: string, baseUrl: string, random: Random): 
   };
 }
 
-/** A watcher through the SDK, which is cut off by nobody but the service's death: reconnecting is the SDK's own work. */
+/** A watcher through the SDK, which is cut off by nobody but a server's death: reconnecting, at any of the servers, is the SDK's own work. */
 export async function startCatalogWatcher(
   name: string,
-  baseUrl: string,
+  baseUrls: readonly string[],
   random: Random,
 ): Promise<RunningWatcher & { readonly catalog: OperatorCatalog }> {
   const { filter, matches } = filterOf(random);
   const recording = recordWatch();
-  const transport = createGrpcTransport({ baseUrl, interceptors: [recording.interceptor] });
-  const client = createMeshClient({ transport });
+  const client = createMeshClient({ transport: transportTo(baseUrls, random, recording.interceptor) });
   const catalog = await OperatorCatalog.start({ client, filter, bookmarkIntervalMs: 1_000 });
   return {
     catalog,
@@ -98,7 +119,7 @@ export async function startCatalogWatcher(
     finishAt: async (revision) => {
       const reached = (): boolean =>
         catalog.status.token !== undefined && positionOf(catalog.status.token).revision >= revision;
-      const giveUp = Date.now() + 30_000;
+      const giveUp = Date.now() + PATIENCE_MS;
       while (!reached()) {
         if (Date.now() > giveUp) throw new Error(`${name} stands at ${catalog.status.token}, not at ${revision}`);
         await delay(20);
