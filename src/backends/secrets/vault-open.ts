@@ -2,7 +2,6 @@ import type { Logger } from "pino";
 import { VaultClient } from "./vault-client.ts";
 import { VaultKubernetesLogin, type KubernetesRole } from "./vault-kubernetes-login.ts";
 import { VaultKv } from "./vault-kv.ts";
-import { VaultSecretStore } from "./vault-secret-store.ts";
 import { VaultTokenFile } from "./vault-token-file.ts";
 
 /** Where Vault is, and how to get a token: from an agent's file, or by a login. */
@@ -20,9 +19,4 @@ export function openVault({ addr, mount, auth, logger }: VaultSettings): VaultKv
   const tokens =
     "tokenFile" in auth ? new VaultTokenFile(auth.tokenFile) : new VaultKubernetesLogin(addr, auth, logger);
   return new VaultKv(new VaultClient(addr, tokens), mount);
-}
-
-/** A secret store of its own on Vault; one that shares its client with passwords is a VaultSecretStore on `openVault`. */
-export function openVaultSecretStore(settings: VaultSettings): VaultSecretStore {
-  return new VaultSecretStore(openVault(settings));
 }
