@@ -1,7 +1,5 @@
-import { passwordFromFile } from "./backends/secrets/password-source.ts";
-import type { ClusterConfig } from "./config.ts";
 import { ConnectionError } from "./db/connection-error.ts";
-import { connectionTarget, ConnectionUrlError } from "./db/connection-target.ts";
+import { connectionTarget, ConnectionUrlError, type PasswordSource } from "./db/connection-target.ts";
 import { sqlState } from "./db/database-error.ts";
 import type { Database } from "./db/db.ts";
 import { ServiceRoleError } from "./db/grants.ts";
@@ -10,18 +8,24 @@ import { withOneConnection } from "./db/one-connection.ts";
 import { StoreResetError } from "./history/reset-store.ts";
 import { StartError } from "./start-error.ts";
 
+/** The database, as its owner. */
+export interface OwnedDatabase {
+  readonly databaseUrl: string;
+  /** Takes the place of the URL's. */
+  readonly password?: PasswordSource | undefined;
+}
+
 /**
- * Runs a command's work on the cluster's database, as its owner, on a connection of its own.
+ * Runs a command's work on the cluster's database, on a connection of its own.
  * @throws StartError for whatever a person can mend, else the error itself
  */
 export async function onDatabase(
-  { postgres: { url, password } }: Pick<ClusterConfig, "postgres">,
+  { databaseUrl, password }: OwnedDatabase,
   command: string,
   work: (db: Database) => Promise<void>,
 ): Promise<void> {
   try {
-    const source = password?.from === "file" ? passwordFromFile(password.path) : undefined;
-    const target = connectionTarget("OPS_POSTGRES_URL", url, source);
+    const target = connectionTarget("OPS_POSTGRES_URL", databaseUrl, password);
     await withOneConnection(target, `operator-management ${command}`, work);
   } catch (cause) {
     const text = textFor(cause, command);

@@ -1,11 +1,10 @@
-import type { ClusterConfig } from "./config.ts";
-import { onDatabase } from "./database-command.ts";
+import { onDatabase, type OwnedDatabase } from "./database-command.ts";
 import { grantToService } from "./db/grants.ts";
 import { migrateDatabase } from "./db/migrate.ts";
 
-export interface MigrateOptions {
-  /** The role that services connect as. */
-  readonly serviceRole: string;
+export interface MigrateOptions extends OwnedDatabase {
+  /** The role that services connect as; ops_service by default. */
+  readonly serviceRole?: string | undefined;
   readonly print: (text: string) => void;
 }
 
@@ -14,11 +13,12 @@ export interface MigrateOptions {
  * an older release go on running, unless a migration is marked as breaking.
  * @throws StartError that says what to do; then nothing was changed
  */
-export async function migrateCommand(
-  config: Pick<ClusterConfig, "postgres">,
-  { serviceRole, print }: MigrateOptions,
-): Promise<void> {
-  await onDatabase(config, "migrate", async (db) => {
+export async function migrateCommand({
+  serviceRole = "ops_service",
+  print,
+  ...database
+}: MigrateOptions): Promise<void> {
+  await onDatabase(database, "migrate", async (db) => {
     let grants: string[] = [];
     const applied = await migrateDatabase(db, {
       alsoDo: async (tx) => {

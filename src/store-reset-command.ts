@@ -1,12 +1,11 @@
 import { sql } from "drizzle-orm";
-import type { ClusterConfig } from "./config.ts";
-import { onDatabase } from "./database-command.ts";
+import { onDatabase, type OwnedDatabase } from "./database-command.ts";
 import { APPLICATION_NAME } from "./db/cluster-database.ts";
 import type { Database } from "./db/db.ts";
 import { readHead } from "./history/head.ts";
 import { resetStore, StoreResetError } from "./history/reset-store.ts";
 
-export interface StoreResetOptions {
+export interface StoreResetOptions extends OwnedDatabase {
   /** The person knows what it does. */
   readonly yes: boolean;
   /** Although services are connected. */
@@ -19,11 +18,8 @@ export interface StoreResetOptions {
  * would take for its own.
  * @throws StartError that says what to do; then nothing was changed
  */
-export async function storeResetCommand(
-  config: Pick<ClusterConfig, "postgres">,
-  { yes, force, print }: StoreResetOptions,
-): Promise<void> {
-  await onDatabase(config, "store reset", async (db) => {
+export async function storeResetCommand({ yes, force, print, ...database }: StoreResetOptions): Promise<void> {
+  await onDatabase(database, "store reset", async (db) => {
     const { position } = await readHead(db);
     const present = `store ${hex(position.store)} at revision ${position.revision}`;
     const sessions = await serviceSessions(db);
