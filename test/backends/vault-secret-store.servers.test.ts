@@ -102,7 +102,7 @@ test("a put whose answer is lost fails as unavailable, is not repeated, and leav
 
 describe("a mount that is set wrong", () => {
   const storeAt = (mount: string, tokenFile = vault.tokenFile): VaultSecretStore =>
-    new VaultSecretStore(openVault({ addr: vault.addr, mount, auth: { tokenFile }, logger: noLog }));
+    new VaultSecretStore(openVault({ addr: vault.addr, mount, login: { tokenFile } }, noLog));
 
   test("is unavailable, not a missing secret: the policy doesn't allow it", async () => {
     const text = await whyUnavailable(storeAt("elsewhere").get(newPath(), signal));

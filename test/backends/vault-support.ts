@@ -18,7 +18,7 @@ export const noLog = {
 
 /** The service's store on a Vault, with the token in its file. */
 export function storeOn({ addr, tokenFile }: Pick<Vault, "addr" | "tokenFile">): VaultSecretStore {
-  return new VaultSecretStore(openVault({ addr, mount: "secret", auth: { tokenFile }, logger: noLog }));
+  return new VaultSecretStore(openVault({ addr, mount: "secret", login: { tokenFile } }, noLog));
 }
 
 /** A file that holds a token, or whatever stands in for one. */

@@ -17,11 +17,6 @@ export class PasswordUnavailableError extends Error {
   override readonly name = "PasswordUnavailableError";
 }
 
-/** A password that stays as it is, such as one in a URL. */
-export function fixedPassword(password: string): PasswordSource {
-  return { get: () => Promise.resolve(password), forget: () => {} };
-}
-
 /** The content of a file without the newline at its end; read each time. */
 export function passwordFromFile(file: string): PasswordSource {
   return {

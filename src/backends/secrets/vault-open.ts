@@ -10,13 +10,12 @@ export interface VaultSettings {
   readonly addr: string;
   /** Of the KV engine, version 2. */
   readonly mount: string;
-  readonly auth: { readonly tokenFile: string } | KubernetesRole;
-  readonly logger: Pick<Logger, "warn">;
+  readonly login: { readonly tokenFile: string } | KubernetesRole;
 }
 
 /** The KV engine that the settings name. Nothing is asked of Vault yet, so it needn't be up. */
-export function openVault({ addr, mount, auth, logger }: VaultSettings): VaultKv {
+export function openVault({ addr, mount, login }: VaultSettings, logger: Pick<Logger, "warn">): VaultKv {
   const tokens =
-    "tokenFile" in auth ? new VaultTokenFile(auth.tokenFile) : new VaultKubernetesLogin(addr, auth, logger);
+    "tokenFile" in login ? new VaultTokenFile(login.tokenFile) : new VaultKubernetesLogin(addr, login, logger);
   return new VaultKv(new VaultClient(addr, tokens), mount);
 }
