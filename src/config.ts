@@ -1,68 +1,62 @@
-import { resolve } from "node:path";
-
-/** Log levels, least to most. */
-export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
+import { PROFILES, settings, type LOG_LEVELS, type Profile, type Setting } from "./settings.ts";
 
 /** Everything the process can be told, parsed once and never changed. */
-export interface Config {
-  /** One process with everything in it: PGlite, in-process bus and secret store, loopback only. */
-  readonly profile: "embedded";
+export type Config = EmbeddedConfig | ClusterConfig;
+
+interface CommonConfig {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
   /** 0 takes any free port. */
   readonly metricsPort: number;
-  /** Absolute path. */
-  readonly dataDir: string;
   readonly reflection: boolean;
-  /** Absolute path of a JSON file, role → token. */
-  readonly localTokensFile: string | undefined;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: "pretty" | "json" };
 }
 
-interface Setting<T> {
-  readonly default: string;
-  readonly help: string;
-  /** The value, or what is wrong with the text. */
-  readonly parse: (text: string) => { readonly value: T } | { readonly problem: string };
+/** One process with everything in it: PGlite, in-process bus and secret store, loopback only. */
+export interface EmbeddedConfig extends CommonConfig {
+  readonly profile: "embedded";
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Absolute path of a JSON file, role → token; tokens beside the generated one. */
+  readonly localTokensFile: string | undefined;
 }
 
-const LOOPBACK_HOSTS = ["127.0.0.1", "::1", "localhost"];
+/** The real servers behind one of several pods. Nothing is kept on the pod's own disk. */
+export interface ClusterConfig extends CommonConfig {
+  readonly profile: "cluster";
+  /** Absolute path of a JSON file, role → token. */
+  readonly localTokensFile: string;
+  readonly postgres: PostgresConfig;
+  readonly nats: NatsConfig;
+  readonly vault: VaultConfig;
+}
 
-const settings = {
-  OPS_PROFILE: setting("embedded", "embedded: everything in this process, for trying it and for development", (text) =>
-    text === "embedded"
-      ? { value: "embedded" as const }
-      : { problem: `"${text}" is no profile of this version; leave it unset or set it to embedded` },
-  ),
-  OPS_HOST: setting(
-    "127.0.0.1",
-    "address to listen on; the embedded profile takes loopback addresses only",
-    oneOf(LOOPBACK_HOSTS),
-  ),
-  OPS_PORT: setting(
-    "3020",
-    "port for admins (Connect-JSON) and internal callers (gRPC); 0 takes a free one",
-    parsePort,
-  ),
-  OPS_METRICS_PORT: setting("9464", "port for /metrics, /livez, /readyz and /startupz; 0 takes a free one", parsePort),
-  OPS_DATA_DIR: setting(".data", "folder for the database, the secrets and the admin token", (text) =>
-    text.includes("\0") ? { problem: "has a NUL character" } : { value: resolve(text) },
-  ),
-  OPS_REFLECTION: setting("on", "gRPC reflection for mesh callers: on or off", (text) => {
-    const parsed = oneOf(["on", "off"] as const)(text);
-    return "problem" in parsed ? parsed : { value: parsed.value === "on" };
-  }),
-  OPS_LOCAL_TOKENS_FILE: setting(
-    "",
-    'JSON file with more admin tokens, role to token, e.g. {"viewer": "…"}',
-    (text) => ({
-      value: text === "" ? undefined : resolve(text),
-    }),
-  ),
-  OPS_LOG_LEVEL: setting("info", `one of ${LOG_LEVELS.join(", ")}`, oneOf(LOG_LEVELS)),
-  OPS_LOG_FORMAT: setting("pretty", "pretty for people, json for machines", oneOf(["pretty", "json"] as const)),
-};
+/** Where a password is; undefined: in the URL, or there is none. */
+export type PasswordPlace =
+  { readonly from: "file"; readonly path: string } | { readonly from: "vault"; readonly path: string } | undefined;
+
+export interface PostgresConfig {
+  /** May hold a password. */
+  readonly url: string;
+  readonly replicaUrl: string | undefined;
+  readonly password: PasswordPlace;
+}
+
+export interface NatsConfig {
+  readonly servers: readonly string[];
+  readonly user: string | undefined;
+  readonly password: PasswordPlace;
+  readonly streams: "ensure" | "expect";
+  readonly replicas: number;
+}
+
+export interface VaultConfig {
+  readonly addr: string;
+  readonly mount: string;
+  readonly login:
+    { readonly tokenFile: string } | { readonly role: string; readonly authMount: string; readonly jwtFile: string };
+}
 
 /** Variables of the same prefix that belong to clients, not to the service. */
 const CLIENT_VARIABLES = new Set(["OPS_URL", "OPS_NODE", "OPS_TOKEN_FILE"]);
@@ -77,63 +71,167 @@ export class ConfigError extends Error {
   }
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * The configuration that a set of environment variables stands for.
  * @throws ConfigError that lists all problems at once
  */
-export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const problems: string[] = [];
-  const read = <T>(name: keyof typeof settings, of: Setting<T>): T => {
-    const parsed = of.parse(env[name] ?? of.default);
-    if ("value" in parsed) return parsed.value;
-    problems.push(`${name}: ${parsed.problem}`);
-    return undefined as T; // never seen: problems make parseConfig throw
-  };
-  const config: Config = {
-    profile: read("OPS_PROFILE", settings.OPS_PROFILE),
-    host: read("OPS_HOST", settings.OPS_HOST),
-    port: read("OPS_PORT", settings.OPS_PORT),
-    metricsPort: read("OPS_METRICS_PORT", settings.OPS_METRICS_PORT),
-    dataDir: read("OPS_DATA_DIR", settings.OPS_DATA_DIR),
-    reflection: read("OPS_REFLECTION", settings.OPS_REFLECTION),
-    localTokensFile: read("OPS_LOCAL_TOKENS_FILE", settings.OPS_LOCAL_TOKENS_FILE),
-    log: {
-      level: read("OPS_LOG_LEVEL", settings.OPS_LOG_LEVEL),
-      format: read("OPS_LOG_FORMAT", settings.OPS_LOG_FORMAT),
-    },
-  };
+export function parseConfig(env: Environment): Config {
+  const reader = new SettingsReader(env);
+  const config = reader.profile === "cluster" ? clusterConfig(reader) : embeddedConfig(reader);
   if (config.port !== 0 && config.port === config.metricsPort) {
-    problems.push(`OPS_METRICS_PORT: ${config.port} is OPS_PORT already; take another`);
+    reader.problems.push(`OPS_METRICS_PORT: ${config.port} is OPS_PORT already; take another`);
   }
-  for (const name of Object.keys(env)) {
-    // A misspelt setting that is silently ignored costs somebody a night.
-    if (name.startsWith("OPS_") && !Object.hasOwn(settings, name) && !CLIENT_VARIABLES.has(name)) {
-      problems.push(`${name}: no such setting in this version; --help lists them`);
-    }
+  reader.end();
+  return config;
+}
+
+/** What the commands on a database need: the log, and PostgreSQL. @throws ConfigError */
+export function parseDatabaseConfig(env: Environment): Pick<ClusterConfig, "log" | "postgres"> {
+  const reader = new SettingsReader({ ...env, OPS_PROFILE: "cluster" });
+  const config = { log: commonConfig(reader).log, postgres: postgresConfig(reader) };
+  if (config.postgres.password?.from === "vault") {
+    reader.problems.push("OPS_POSTGRES_PASSWORD_VAULT: this command takes the password from the URL or a file");
   }
-  if (problems.length > 0) throw new ConfigError(problems);
+  reader.end();
   return config;
 }
 
 /** What `--help` prints about the environment. */
 export function configHelp(): string {
-  return Object.entries(settings)
-    .map(([name, of]) => `  ${name.padEnd(24)}${of.help}${of.default === "" ? "" : ` [${of.default}]`}`)
-    .join("\n");
+  const line = ([name, of]: [string, Setting<unknown>]): string => {
+    const text =
+      typeof of.default === "string" ? of.default : PROFILES.map((each) => of.default[each as never]).join("/");
+    return `  ${name.padEnd(28)}${of.help}${text === "" ? "" : ` [${text}]`}`;
+  };
+  const all: [string, Setting<unknown>][] = Object.entries(settings);
+  return [
+    ...all.filter(([, { only }]) => only !== "cluster").map(line),
+    "",
+    "With OPS_PROFILE=cluster:",
+    ...all.filter(([, { only }]) => only === "cluster").map(line),
+  ].join("\n");
 }
 
-function setting<T>(defaultText: string, help: string, parse: Setting<T>["parse"]): Setting<T> {
-  return { default: defaultText, help, parse };
+/** Reads settings one by one and keeps what is wrong with them. */
+class SettingsReader {
+  readonly problems: string[] = [];
+  readonly profile: Profile;
+  readonly #env: Environment;
+
+  constructor(env: Environment) {
+    this.#env = env;
+    this.profile = "embedded";
+    this.profile = this.read("OPS_PROFILE") ?? "embedded";
+  }
+
+  read<N extends keyof typeof settings>(name: N): (typeof settings)[N] extends Setting<infer T> ? T : never;
+  read(name: keyof typeof settings): unknown {
+    const of: Setting<unknown> = settings[name];
+    const text = typeof of.default === "string" ? of.default : of.default[this.profile];
+    const parsed = of.parse(this.#env[name] ?? text);
+    if ("value" in parsed) return parsed.value;
+    this.problems.push(`${name}: ${parsed.problem}`);
+    return undefined; // never seen: problems make `end` throw
+  }
+
+  /** @throws ConfigError */
+  end(): void {
+    for (const [name, text] of Object.entries(this.#env)) {
+      if (text === undefined || !name.startsWith("OPS_") || CLIENT_VARIABLES.has(name)) continue;
+      // A misspelt setting that is silently ignored costs somebody a night.
+      const known: Setting<unknown> | undefined = Object.hasOwn(settings, name)
+        ? settings[name as keyof typeof settings]
+        : undefined;
+      if (known === undefined) {
+        this.problems.push(`${name}: no such setting in this version; --help lists them`);
+      } else if (known.only !== undefined && known.only !== this.profile) {
+        this.problems.push(`${name}: belongs to OPS_PROFILE=${known.only}, and this is ${this.profile}`);
+      }
+    }
+    if (this.problems.length > 0) throw new ConfigError(this.problems);
+  }
 }
 
-function oneOf<const T extends string>(values: readonly T[]): Setting<T>["parse"] {
-  return (text) => {
-    const value = values.find((candidate) => candidate === text);
-    return value === undefined ? { problem: `"${text}" is not one of ${values.join(", ")}` } : { value };
+function commonConfig(reader: SettingsReader): CommonConfig {
+  return {
+    host: reader.read("OPS_HOST"),
+    port: reader.read("OPS_PORT"),
+    metricsPort: reader.read("OPS_METRICS_PORT"),
+    reflection: reader.read("OPS_REFLECTION"),
+    log: { level: reader.read("OPS_LOG_LEVEL"), format: reader.read("OPS_LOG_FORMAT") },
   };
 }
 
-function parsePort(text: string): { value: number } | { problem: string } {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
-  return port >= 0 && port <= 65_535 ? { value: port } : { problem: `"${text}" is not a port from 0 to 65535` };
+function embeddedConfig(reader: SettingsReader): EmbeddedConfig {
+  return {
+    profile: "embedded",
+    ...commonConfig(reader),
+    dataDir: reader.read("OPS_DATA_DIR"),
+    localTokensFile: reader.read("OPS_LOCAL_TOKENS_FILE"),
+  };
+}
+
+function clusterConfig(reader: SettingsReader): ClusterConfig {
+  reader.read("OPS_MESH_IDENTITY");
+  const localTokensFile = reader.read("OPS_LOCAL_TOKENS_FILE");
+  if (localTokensFile === undefined) {
+    reader.problems.push(
+      "OPS_LOCAL_TOKENS_FILE: must be set: its tokens are the only admin identities of this version",
+    );
+  }
+  return {
+    profile: "cluster",
+    ...commonConfig(reader),
+    localTokensFile: localTokensFile ?? "",
+    postgres: postgresConfig(reader),
+    nats: {
+      servers: reader.read("OPS_NATS_SERVERS"),
+      user: reader.read("OPS_NATS_USER"),
+      password: passwordPlace(reader, "OPS_NATS_PASSWORD_FILE", "OPS_NATS_PASSWORD_VAULT"),
+      streams: reader.read("OPS_NATS_STREAMS"),
+      replicas: reader.read("OPS_NATS_REPLICAS"),
+    },
+    vault: vaultConfig(reader),
+  };
+}
+
+function postgresConfig(reader: SettingsReader): PostgresConfig {
+  return {
+    url: reader.read("OPS_POSTGRES_URL"),
+    replicaUrl: reader.read("OPS_POSTGRES_REPLICA_URL"),
+    password: passwordPlace(reader, "OPS_POSTGRES_PASSWORD_FILE", "OPS_POSTGRES_PASSWORD_VAULT"),
+  };
+}
+
+function vaultConfig(reader: SettingsReader): VaultConfig {
+  const tokenFile = reader.read("OPS_VAULT_TOKEN_FILE");
+  const role = reader.read("OPS_VAULT_ROLE");
+  if ((tokenFile === undefined) === (role === undefined)) {
+    reader.problems.push(
+      "OPS_VAULT_TOKEN_FILE: set either it (the agent's sink) or OPS_VAULT_ROLE (Kubernetes login), not both",
+    );
+  }
+  const kubernetes = {
+    role: role ?? "",
+    authMount: reader.read("OPS_VAULT_AUTH_MOUNT"),
+    jwtFile: reader.read("OPS_VAULT_JWT_FILE"),
+  };
+  return {
+    addr: reader.read("OPS_VAULT_ADDR"),
+    mount: reader.read("OPS_VAULT_MOUNT"),
+    login: tokenFile === undefined ? kubernetes : { tokenFile },
+  };
+}
+
+function passwordPlace(
+  reader: SettingsReader,
+  file: "OPS_POSTGRES_PASSWORD_FILE" | "OPS_NATS_PASSWORD_FILE",
+  vault: "OPS_POSTGRES_PASSWORD_VAULT" | "OPS_NATS_PASSWORD_VAULT",
+): PasswordPlace {
+  const [filePath, vaultPath] = [reader.read(file), reader.read(vault)];
+  if (filePath !== undefined && vaultPath !== undefined) reader.problems.push(`${file}: set it or ${vault}, not both`);
+  if (filePath !== undefined) return { from: "file", path: filePath };
+  return vaultPath === undefined ? undefined : { from: "vault", path: vaultPath };
 }

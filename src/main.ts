@@ -1,19 +1,8 @@
-import { parseArgs } from "node:util";
-import { ConfigError, configHelp, parseConfig } from "./config.ts";
+import { runCommand } from "./commands.ts";
+import { ConfigError, parseConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { StartError } from "./start-error.ts";
-import { verifyDataFolder } from "./verify-command.ts";
 import { startService, type RunningService } from "./service.ts";
-
-const HELP = `Operator Management Service: the control plane for SMPP links to mobile operators.
-
-Usage: npm start             serve until SIGINT or SIGTERM; a second signal stops at once
-       npm start -- verify   check the stopped service's whole history; exits 1 when something doesn't fit
-       npm start -- --help   this page
-
-Environment:
-${configHelp()}
-`;
 
 /** How long shutdown waits for calls in flight, in milliseconds. */
 const GRACE_MS = 10_000;
@@ -22,22 +11,12 @@ const GRACE_MS = 10_000;
 const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseCommandLine();
-  if (values.help === true) {
-    process.stdout.write(HELP);
+  const exitCode = await runCommand(process.env, (text) => void process.stdout.write(text));
+  if (exitCode !== undefined) {
+    process.exitCode = exitCode;
     return;
   }
   const config = parseConfig(process.env);
-  const [command, ...rest] = positionals;
-  if (rest.length > 0 || (command !== undefined && command !== "verify")) {
-    throw new StartError(`"${positionals.join(" ")}" is no command; there is verify, and --help tells more`);
-  }
-  if (command === "verify") {
-    const { text, valid } = await verifyDataFolder(config);
-    process.stdout.write(text);
-    process.exitCode = valid ? 0 : 1;
-    return;
-  }
   const logger = createLogger(config.log);
   let service: RunningService | undefined;
   const stopping = new AbortController();
@@ -68,17 +47,6 @@ async function main(): Promise<void> {
     process.off("SIGTERM", onSignal);
   }
   logger.info("stopped");
-}
-
-function parseCommandLine(): { values: { help?: boolean }; positionals: string[] } {
-  try {
-    return parseArgs({ options: { help: { type: "boolean", short: "h" } }, allowPositionals: true });
-  } catch (cause) {
-    const wrong = process.argv.slice(2).find((argument) => argument.startsWith("-")) ?? "";
-    throw new StartError(`${wrong} is no option. Settings are environment variables, e.g. OPS_PORT=4000 npm start`, {
-      cause,
-    });
-  }
 }
 
 main().catch((error: unknown) => {

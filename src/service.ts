@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import type { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Logger } from "pino";
@@ -8,18 +7,18 @@ import { Registry } from "prom-client";
 import { AuditQueue } from "./audit/audit-queue.ts";
 import { adminReadHandlers } from "./catalog/admin-read-handlers.ts";
 import { Catalog } from "./catalog/catalog.ts";
-import { readAt } from "./catalog/consistency.ts";
 import { meshReadHandlers } from "./catalog/mesh-read-handlers.ts";
 import { Tail } from "./catalog/tail.ts";
+import type { Backends } from "./backends.ts";
 import { ClosingStack } from "./closing-stack.ts";
+import { openClusterBackends } from "./cluster/backends.ts";
 import type { Config } from "./config.ts";
 import { credentialHandlers } from "./credentials/handlers.ts";
 import { credentialReadHandlers } from "./credentials/read-handlers.ts";
 import { SecretCache } from "./credentials/secret-cache.ts";
 import { CredentialSweep } from "./credentials/sweep.ts";
-import { openDatabase, openSecrets } from "./embedded/backends.ts";
-import { openDataFolder, type DataFolder } from "./embedded/data-folder.ts";
-import { readLocalTokens } from "./embedded/local-tokens.ts";
+import { openEmbeddedBackends } from "./embedded/backends.ts";
+import { credentialsInUse } from "./fleet/credentials-in-use.ts";
 import { FleetRecorder } from "./fleet/fleet-recorder.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { fleetStatusHandlers, nodeReportHandlers } from "./fleet/handlers.ts";
@@ -32,7 +31,7 @@ import { compileRules } from "./operators/check-operator.ts";
 import { operatorHandlers } from "./operators/handlers.ts";
 import { HealthState } from "./rpc/health.ts";
 import { localIdentity } from "./rpc/local-identity.ts";
-import { startServer, type RunningServer } from "./server.ts";
+import { startServer } from "./server.ts";
 import { registerServiceMetrics } from "./service-metrics.ts";
 import { StartError } from "./start-error.ts";
 import { FrameCache } from "./watch/frame-cache.ts";
@@ -50,6 +49,7 @@ export interface RunningService {
 
 /**
  * The composition root: opens every part in order and hands each what it needs. What was opened is closed again when a later part fails.
+ * It listens as soon as it can, and is ready once the catalog is loaded; then no server behind it can make it unready.
  * @throws StartError with what to do about it; the signal's reason when it is aborted before the service is ready
  */
 export async function startService(
@@ -61,8 +61,7 @@ export async function startService(
   try {
     const state = { listening: false, ready: false };
     const registry = new Registry();
-    const folder = await openDataFolder(config.dataDir);
-    closing.push("the data folder", () => folder.close());
+    const backends = await openBackends(config, closing, logger);
     const metrics = await listening("OPS_METRICS_PORT", config.metricsPort, () =>
       startMetricsServer({ host: config.host, port: config.metricsPort }, registry, {
         started: () => state.listening,
@@ -70,18 +69,31 @@ export async function startService(
       }),
     );
     closing.push("the metrics port", () => metrics.close());
-    const parts = await startParts(folder, registry, logger, closing, signal);
     signal?.throwIfAborted();
-    const server = await serve(config, folder, parts, { registry, logger });
+    const parts = await startParts(config, backends, { registry, logger, closing });
+    const server = await listening("OPS_PORT", config.port, () =>
+      startServer({
+        host: config.host,
+        port: config.port,
+        admin: parts.admin,
+        mesh: parts.mesh,
+        identity: localIdentity(backends.adminTokens),
+        health: parts.health,
+        logger,
+        registry,
+        reflection: config.reflection,
+      }),
+    );
     closing.push("the port", () => server.close(0));
     state.listening = true;
+    await parts.loaded(signal);
     state.ready = true;
     parts.health.set(true);
     logReady(logger, {
       host: config.host,
       port: server.port,
       metricsPort: metrics.port,
-      adminTokenFile: folder.adminTokenFile,
+      printToken: backends.printToken,
       operators: parts.catalog.size,
       fingerprint: parts.catalog.position.fingerprint,
       ms: Math.round(performance.now() - started),
@@ -99,6 +111,15 @@ export async function startService(
   }
 }
 
+function openBackends(config: Config, closing: ClosingStack, logger: Logger): Promise<Backends> {
+  switch (config.profile) {
+    case "embedded":
+      return openEmbeddedBackends(config, closing, logger);
+    case "cluster":
+      return openClusterBackends(config, closing, logger);
+  }
+}
+
 /** Each streaming snapshot may hold up to its chunks in memory: eight are the bound per process. */
 const SNAPSHOTS_AT_ONCE = 8;
 
@@ -108,65 +129,62 @@ interface Parts {
   readonly mesh: Partial<ServiceImpl<typeof OperatorService>>;
   readonly health: HealthState;
   readonly catalog: Catalog;
+  /** Resolves when the catalog can be read. */
+  loaded(signal: AbortSignal | undefined): Promise<void>;
 }
 
-/** Database, secrets, catalog and the features on them; ready to be served. */
+/** The catalog and the features, on the backends. */
 async function startParts(
-  folder: DataFolder,
-  registry: Registry,
-  logger: Logger,
-  closing: ClosingStack,
-  signal: AbortSignal | undefined,
+  config: Config,
+  { database, secrets }: Backends,
+  {
+    registry,
+    logger,
+    closing,
+  }: { readonly registry: Registry; readonly logger: Logger; readonly closing: ClosingStack },
 ): Promise<Parts> {
-  const database = await openDatabase(folder, logger);
-  closing.push("the database", () => database.close());
   const { db } = database;
-  const secrets = await openSecrets(folder);
-  closing.push("the secret store", () => secrets.close());
-
   const catalog = new Catalog();
   const tail = Tail.start({ database, catalog, logger });
   closing.push("the tail", () => tail.close());
-  const history = new History({ db, onCommit: () => tail.wake() });
+  const wake = (): void => tail.wake();
+  const onStandby = (): void => {
+    database.dropPrimary();
+    tail.wake();
+  };
+  const history = new History({ db, onCommit: wake, onStandby });
+  const reading = { database, catalog, wake };
   const watchers = new Watchers(catalog);
   const watching = { catalog, watchers, frames: new FrameCache(), snapshots: new SnapshotSlots(SNAPSHOTS_AT_ONCE) };
 
   const now = (): Date => new Date();
   const fleet = new Fleet(now);
-  const recorder = new FleetRecorder({ db, fleet, logger });
+  const recorder = new FleetRecorder({ db, fleet, logger, now });
   closing.push("the fleet's recorder", () => recorder.close());
   const audit = new AuditQueue({ db, logger });
   closing.push("the audit queue", () => audit.close());
-  const credentialsInUse = (): ReadonlySet<string> => fleet.credentialsInUse();
-  const sweep = new CredentialSweep({ db, secrets, credentialsInUse, now, logger });
+  const inUse = (): Promise<ReadonlySet<string>> => credentialsInUse(db, fleet);
+  const sweep = new CredentialSweep({ db, secrets, credentialsInUse: inUse, now, logger });
   closing.push("the sweep of credentials", () => sweep.close());
-  await recorder.restore(now());
   compileRules();
-  // A database that never answers must not keep the process from being stopped: closing the tail rejects `loaded`.
-  const stop = (): void => void tail.close();
-  signal?.addEventListener("abort", stop, { once: true });
-  await tail.loaded.finally(() => signal?.removeEventListener("abort", stop));
 
   registerServiceMetrics(registry, {
     catalog,
     tail,
     fleet,
     watchers,
-    profile: "embedded",
+    profile: config.profile,
     version: await ownVersion(),
   });
   return {
     admin: {
       ...operatorHandlers({ history }),
-      ...adminReadHandlers({ catalog, db }),
+      ...adminReadHandlers(reading),
       ...adminWatchHandlers(watching),
-      ...revisionHandlers({
-        db,
-        readAt: (consistency, signal) => readAt(catalog, consistency, "fully_consistent", signal),
-      }),
+      ...revisionHandlers(reading),
       ...verifyHandler({ db }),
       ...credentialHandlers({ db, history, secrets, catalog, now }),
-      ...fleetStatusHandlers({ fleet, catalog, now }),
+      ...fleetStatusHandlers({ fleet, recorder, catalog, now }),
     },
     mesh: {
       ...meshReadHandlers({ catalog }),
@@ -176,30 +194,15 @@ async function startParts(
     },
     health: new HealthState(),
     catalog,
+    loaded: async (signal) => {
+      signal?.throwIfAborted();
+      // A database that never answers must not keep the process from being stopped: closing the tail rejects `loaded`.
+      const stop = (): void => void tail.close();
+      signal?.addEventListener("abort", stop, { once: true });
+      await tail.loaded.finally(() => signal?.removeEventListener("abort", stop));
+      await recorder.refresh();
+    },
   };
-}
-
-async function serve(
-  config: Config,
-  folder: DataFolder,
-  { admin, mesh, health }: Parts,
-  { registry, logger }: { readonly registry: Registry; readonly logger: Logger },
-): Promise<RunningServer> {
-  const adminToken = { principal: "local-admin", role: Role.ADMIN, token: folder.adminToken };
-  const more = config.localTokensFile === undefined ? [] : await readLocalTokens(config.localTokensFile);
-  return listening("OPS_PORT", config.port, () =>
-    startServer({
-      host: config.host,
-      port: config.port,
-      admin,
-      mesh,
-      identity: localIdentity([adminToken, ...more]),
-      health,
-      logger,
-      registry,
-      reflection: config.reflection,
-    }),
-  );
 }
 
 /** Says which setting is at fault when a port can't be had. */

@@ -1,15 +1,47 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { Logger } from "pino";
+import type { Backends } from "../backends.ts";
+import { InProcessBus } from "../backends/bus/in-process-bus.ts";
 import { EmbeddedSecretStore } from "../backends/secrets/embedded-secret-store.ts";
 import { SecretKeyError } from "../backends/secrets/secret-key.ts";
 import type { SecretStore } from "../backends/secrets/secret-store.ts";
+import type { ClosingStack } from "../closing-stack.ts";
+import type { EmbeddedConfig } from "../config.ts";
 import type { OpenDatabase } from "../db/db.ts";
 import { openEmbeddedDatabase } from "../db/embedded-database.ts";
+import { readLocalTokens } from "../local-tokens.ts";
 import { StartError } from "../start-error.ts";
-import type { DataFolder } from "./data-folder.ts";
+import { openDataFolder, type DataFolder } from "./data-folder.ts";
 
-/** The secret store in the folder. @throws StartError that says what to do about its key */
-export async function openSecrets(folder: DataFolder): Promise<SecretStore> {
+/** Everything in this process, its files in the data folder. @throws StartError */
+export async function openEmbeddedBackends(
+  config: EmbeddedConfig,
+  closing: ClosingStack,
+  logger: Logger,
+): Promise<Backends> {
+  const folder = await openDataFolder(config.dataDir);
+  closing.push("the data folder", () => folder.close());
+  const generated = { principal: "local-admin", role: Role.ADMIN, token: folder.adminToken };
+  const more = config.localTokensFile === undefined ? [] : await readLocalTokens(config.localTokensFile);
+  const database = await openDatabase(folder, logger);
+  closing.push("the database", () => database.close());
+  const secrets = await openSecrets(folder);
+  closing.push("the secret store", () => secrets.close());
+  const bus = new InProcessBus();
+  closing.push("the bus", () => bus.close());
+  const fromHere = relative(process.cwd(), folder.adminTokenFile);
+  return {
+    database,
+    secrets,
+    bus,
+    busIsShared: false,
+    adminTokens: [generated, ...more],
+    printToken: `cat ${fromHere.startsWith("..") ? folder.adminTokenFile : fromHere}`,
+  };
+}
+
+async function openSecrets(folder: DataFolder): Promise<SecretStore> {
   try {
     return await EmbeddedSecretStore.open(folder.path);
   } catch (error) {
@@ -19,8 +51,7 @@ export async function openSecrets(folder: DataFolder): Promise<SecretStore> {
   }
 }
 
-/** PostgreSQL in the folder. @throws StartError */
-export async function openDatabase(folder: DataFolder, logger: Logger): Promise<OpenDatabase> {
+async function openDatabase(folder: DataFolder, logger: Logger): Promise<OpenDatabase> {
   const path = join(folder.path, "postgres");
   // The first start makes a database, which takes seconds: a person should know what is being waited for.
   logger.info({ path }, "opening the database (the first start creates it, which takes a few seconds)");

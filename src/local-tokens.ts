@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { RoleSchema, type Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
-import type { LocalToken } from "../rpc/local-identity.ts";
-import { StartError } from "../start-error.ts";
+import type { LocalToken } from "./rpc/local-identity.ts";
+import { StartError } from "./start-error.ts";
 
 /**
  * The tokens of `OPS_LOCAL_TOKENS_FILE`: a JSON object, role (`viewer`, `duty`, `editor`, `credential-manager`, `admin`) to token of 16 or more printable

@@ -1,0 +1,17 @@
+import type { Bus } from "./backends/bus/bus.ts";
+import type { SecretStore } from "./backends/secrets/secret-store.ts";
+import type { OpenDatabase } from "./db/db.ts";
+import type { LocalToken } from "./rpc/local-identity.ts";
+
+/** What a profile brings: the servers behind the service, or what stands in for them. */
+export interface Backends {
+  readonly database: OpenDatabase;
+  readonly secrets: SecretStore;
+  readonly bus: Bus;
+  /** Whether anybody else reads the bus: then changes are relayed to it. */
+  readonly busIsShared: boolean;
+  /** Who may call as an admin. */
+  readonly adminTokens: readonly LocalToken[];
+  /** Shell words that print an admin's token. */
+  readonly printToken: string;
+}

@@ -1,0 +1,47 @@
+import type { Logger } from "pino";
+import type { Backends } from "../backends.ts";
+import { InProcessBus } from "../backends/bus/in-process-bus.ts";
+import { passwordFromFile, passwordFromVault, type PasswordSource } from "../backends/secrets/password-source.ts";
+import type { VaultKv } from "../backends/secrets/vault-kv.ts";
+import { openVault } from "../backends/secrets/vault-open.ts";
+import { VaultSecretStore } from "../backends/secrets/vault-secret-store.ts";
+import type { ClosingStack } from "../closing-stack.ts";
+import type { ClusterConfig, PasswordPlace } from "../config.ts";
+import { openClusterDatabase } from "../db/cluster-database.ts";
+import { readLocalTokens } from "../local-tokens.ts";
+
+/**
+ * PostgreSQL, NATS and Vault. None of them needs to be there: each is connected to when it is needed, or as soon as it answers.
+ * @throws StartError when a file that the settings name can't be used
+ */
+export async function openClusterBackends(
+  { postgres, vault, localTokensFile }: ClusterConfig,
+  closing: ClosingStack,
+  logger: Logger,
+): Promise<Backends> {
+  const adminTokens = await readLocalTokens(localTokensFile);
+  const kv = openVault(vault, logger);
+  const secrets = new VaultSecretStore(kv);
+  closing.push("the secret store", () => secrets.close());
+  const database = openClusterDatabase({
+    primary: postgres.url,
+    replica: postgres.replicaUrl,
+    password: passwordFrom(postgres.password, kv),
+    logger,
+  });
+  closing.push("the database", () => database.close());
+  const bus = new InProcessBus();
+  closing.push("the bus", () => bus.close());
+  return { database, secrets, bus, busIsShared: false, adminTokens, printToken: `jq -r .admin ${localTokensFile}` };
+}
+
+function passwordFrom(place: PasswordPlace, kv: VaultKv): PasswordSource | undefined {
+  switch (place?.from) {
+    case "file":
+      return passwordFromFile(place.path);
+    case "vault":
+      return passwordFromVault(kv, place.path);
+    case undefined:
+      return undefined;
+  }
+}
