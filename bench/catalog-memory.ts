@@ -1,57 +1,19 @@
 // How much memory the catalog takes: `node --conditions=source bench/catalog-memory.ts [operators]`.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { randomBytes, randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
-import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
-import type { CoverageEntrySchema } from "@operator-management/contract/ops/v1/coverage_pb.js";
-import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { randomBytes } from "node:crypto";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Catalog } from "../src/catalog/catalog.ts";
 import { entryOf, type CatalogEntry } from "../src/catalog/entry.ts";
 import { Ring } from "../src/catalog/ring.ts";
 import { genesis } from "../src/history/fingerprint.ts";
 import { canonicalBytes } from "../src/operators/canonical.ts";
-import { withDefaults } from "../src/operators/defaults.ts";
+import { CONNECTIONS, COVERAGE, sampleOperator } from "./sample-operator.ts";
 
-const CONNECTIONS = 2;
-const COVERAGE = 10;
+const now = timestampFromDate(new Date());
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
-
-/** An operator as an integrator enters it, with every default filled in as it is stored. */
-function operator(number: number): Operator {
-  const coverage = Array.from({ length: COVERAGE }, (_, n): MessageInitShape<typeof CoverageEntrySchema> => {
-    return { kind: { case: "mccmnc", value: String(20_000 + ((number * 7 + n * 13) % 59_999)) } };
-  });
-  const connections = Array.from({ length: CONNECTIONS }, (_, n) => [
-    `link-${n}`,
-    {
-      systemId: `account${number}`,
-      endpoints: {
-        primary: { host: `smpp${n}.operator-${number}.example` },
-        backup: { host: `10.0.${n}.${number % 256}` },
-      },
-      throughput: { maxSegmentsPerSecond: 50 },
-      adminState: AdminState.ENABLED,
-      effectiveState: AdminState.ENABLED,
-      coverage,
-    },
-  ]);
-  return withDefaults(
-    create(OperatorSchema, {
-      id: `operator-${number}`,
-      uid: randomUUID(),
-      displayName: `Operator ${number}`,
-      countries: ["DE"],
-      labels: { region: "emea", tier: "gold" },
-      connections: Object.fromEntries(connections) as Operator["connections"],
-      adminState: AdminState.ENABLED,
-      etag: randomBytes(16).toString("hex"),
-    }),
-  );
-}
 
 function memory(): { heap: number; buffers: number; resident: number } {
   collectGarbage();
@@ -63,7 +25,7 @@ function memory(): { heap: number; buffers: number; resident: number } {
 function load(count: number): Catalog {
   const entries = new Map<string, CatalogEntry>();
   for (let number = 0; number < count; number++) {
-    const entry = entryOf(canonicalBytes(operator(number)));
+    const entry = entryOf(canonicalBytes(sampleOperator(number, now)));
     if (entry !== undefined) entries.set(entry.id, entry);
   }
   const store = randomBytes(16);

@@ -1,71 +1,88 @@
-// Start to ready and resident memory of the service: `node --conditions=source bench/start-up.ts`.
-// Beside it, as the baseline on the same machine in the same minute, the start of Node alone.
-import { execFileSync, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
+import { reapedProcess } from "../test/cluster/reaped.ts";
+import type { Figure } from "./figure.ts";
+import { memoryOf } from "./process-memory.ts";
+import { OPERATORS, ROUNDS, type Scene } from "./scene.ts";
+import { seed } from "./seed.ts";
+import { median } from "./statistics.ts";
 
-const RUNS = 5;
-const ROOT = join(import.meta.dirname, "..");
+const SIZES = [OPERATORS, 5_000, 50_000];
+/** What is asked for is the memory of a process at rest. */
+const REST_MS = 2_000;
 
 interface Start {
   readonly readyMs: number;
   readonly residentMiB: number;
+  readonly highestMiB: number;
 }
 
-async function start(dataDir: string): Promise<Start> {
+/** From the start of the process until it is ready, and its memory then, by number of operators. Adds operators to the service's database. */
+export async function startUp({ cluster, pod, say }: Scene): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const { serviceUrl } = cluster.postgres;
+  let present = OPERATORS;
+  for (const size of SIZES) {
+    if (size > present) {
+      say(`adding operators, up to ${size}`);
+      await seed(serviceUrl, present, size);
+      present = size;
+    }
+    const service: Start[] = [];
+    const baseline: Start[] = [];
+    for (let round = 1; round <= ROUNDS; round++) {
+      await pod.stop();
+      baseline.push(await startLoader(serviceUrl));
+      const began = performance.now();
+      await pod.restart();
+      const readyMs = performance.now() - began;
+      await setTimeout(REST_MS);
+      service.push({ readyMs, ...(await memoryOf(pod.service.process.pid ?? -1)) });
+      say(`${size} operators, round ${round}: service ${textOf(service.at(-1))}; bare ${textOf(baseline.at(-1))}`);
+    }
+    figures.push(...figuresOf(size, service, baseline));
+  }
+  return figures;
+}
+
+async function startLoader(databaseUrl: string): Promise<Start> {
   const began = performance.now();
-  const service = spawn(process.execPath, ["--conditions=source", "src/main.ts"], {
-    cwd: ROOT,
-    env: {
-      PATH: process.env.PATH,
-      OPS_DATA_DIR: dataDir,
-      OPS_PORT: "0",
-      OPS_METRICS_PORT: "0",
-      OPS_LOG_FORMAT: "json",
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = once(service, "exit");
-  for await (const line of createInterface({ input: service.stdout })) {
-    if ((JSON.parse(line) as { ready?: boolean }).ready === true) break;
-  }
+  const child = fork(join(import.meta.dirname, "bare-loader.ts"));
+  const exited = once(child, "exit");
+  const pid = child.pid ?? -1;
+  void exited.then(reapedProcess(pid));
+  child.send(databaseUrl);
+  await once(child, "message");
   const readyMs = performance.now() - began;
-  const status = await readFile(`/proc/${service.pid}/status`, "utf8").catch(() => "");
-  const residentMiB = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024;
-  service.kill("SIGTERM");
+  await setTimeout(REST_MS);
+  const memory = await memoryOf(pid);
+  child.kill();
   await exited;
-  return { readyMs, residentMiB };
+  return { readyMs, ...memory };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+function figuresOf(size: number, service: readonly Start[], baseline: readonly Start[]): Figure[] {
+  const figure = (what: string, unit: string, of: (start: Start) => number, how: string): Figure => ({
+    what: `${size.toLocaleString("en")} operators: ${what}`,
+    unit,
+    more: false,
+    service: median(service.map(of)),
+    baseline: median(baseline.map(of)),
+    how,
+  });
+  const bare = "a bare Node process that reads the same rows with pg in one query and keeps their bytes";
+  const rest = `${REST_MS / 1_000} s after ready, from /proc`;
+  return [
+    figure("start to ready", "ms", ({ readyMs }) => readyMs, `${bare}; both from the start of the process`),
+    figure("resident memory", "MiB", ({ residentMiB }) => residentMiB, `the same process; ${rest}`),
+    figure("highest resident memory", "MiB", ({ highestMiB }) => highestMiB, `the same process; ${rest}`),
+  ];
 }
 
-function report(what: string, starts: readonly Start[], baselineMs: number): void {
-  const ms = median(starts.map(({ readyMs }) => readyMs));
-  const mib = median(starts.map(({ residentMiB }) => residentMiB));
-  const ratio = (ms / baselineMs).toFixed(0);
-  console.log(`${what.padEnd(28)} ${ms.toFixed(0)} ms (${ratio} × Node alone), ${mib.toFixed(0)} MiB resident`);
-}
-
-const folders = await Promise.all(Array.from({ length: RUNS }, () => mkdtemp(join(tmpdir(), "start-up-"))));
-try {
-  const baseline: number[] = [];
-  const first: Start[] = [];
-  const again: Start[] = [];
-  for (const folder of folders) {
-    const began = performance.now();
-    execFileSync(process.execPath, ["--eval", ""]);
-    baseline.push(performance.now() - began);
-    first.push(await start(folder));
-    again.push(await start(folder));
-  }
-  console.log(`medians of ${RUNS} runs; Node alone starts and ends in ${median(baseline).toFixed(0)} ms`);
-  report("first start (new database)", first, median(baseline));
-  report("later start", again, median(baseline));
-} finally {
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+function textOf(start: Start | undefined): string {
+  if (start === undefined) return "";
+  const { readyMs, residentMiB, highestMiB } = start;
+  return `${readyMs.toFixed(0)} ms, ${residentMiB.toFixed(0)} MiB (highest ${highestMiB.toFixed(0)})`;
 }
