@@ -16,7 +16,7 @@ export interface TransactionStep {
 export type Injury =
   /** Neither this message nor any later one reaches the server. */
   | { readonly kind: "cut before" }
-  /** The message reaches the server and is answered, but only this many bytes of the answer reach the client. */
+  /** The message (one that is answered: `Q` or `S`) is obeyed, but only this many bytes of the answer reach the client. */
   | { readonly kind: "cut the answer"; readonly after: number }
   /** The message is sent, and the connection is cut without waiting for an answer: nobody knows whether the server saw it. */
   | { readonly kind: "cut behind" }
@@ -83,6 +83,9 @@ export async function startCuttingProxy(serverPort: number): Promise<CuttingProx
   };
 }
 
+/** The status that the server names when it is ready outside of a transaction: `I`. */
+const OUTSIDE_TRANSACTION = 0x49;
+
 interface ProxyState {
   readonly done: (steps: readonly TransactionStep[]) => void;
   readonly planFor: (step: TransactionStep) => Plan | undefined;
@@ -142,13 +145,13 @@ function proxyConnection(client: Socket, server: Socket, { done, planFor }: Prox
     answerLeft -= bytes.length;
     if (mayPass.length > 0) client.write(mayPass);
     const messages = fromServer.push(bytes);
-    const isIdle = messages.some(({ type, bytes: [, , , , , status] }) => type === "Z" && status === 0x49); // "I"
-    if (isIdle && steps !== undefined) {
+    const ready = messages.findLast(({ type }) => type === "Z");
+    if (ready?.bytes[5] === OUTSIDE_TRANSACTION && steps !== undefined) {
       done(steps);
       steps = undefined;
     }
     // Cut once the whole answer has come, so that the server has done what it was asked; what may pass has passed then.
-    if (answerLeft <= 0 && isIdle) client.end(() => server.resetAndDestroy());
+    if (answerLeft <= 0 && ready !== undefined) client.end(() => server.resetAndDestroy());
   });
   for (const [from, to] of [
     [client, server],
