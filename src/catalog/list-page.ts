@@ -63,7 +63,7 @@ export class PageCollector {
   }
 
   /** The page, once all were offered; `point` is what the first page was read at. */
-  page(point: ReadPoint): {
+  page(point: Pick<ReadPoint, "position">): {
     readonly entries: readonly CatalogEntry[];
     readonly nextPageToken: string;
     readonly token: string;

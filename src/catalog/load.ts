@@ -28,17 +28,37 @@ export async function readHead(
   return head;
 }
 
+/** The server is a standby: it may be behind what the primary has acknowledged. */
+export class InRecoveryError extends Error {
+  constructor() {
+    super("the database is a standby: the primary has moved");
+    this.name = "InRecoveryError";
+  }
+}
+
+/** How to load. */
+export interface LoadOptions {
+  readonly limits?: RingLimits;
+  /** Whether a standby will do; no by default, and it says so with InRecoveryError. */
+  readonly standby?: boolean;
+  /** Called whenever a part has arrived. */
+  readonly progress?: () => void;
+}
+
 /** Loads everything in one snapshot of the database, head first. Entries of `present` that are still the same are taken over. */
 export async function loadCatalog(
   db: Database,
   present: (id: string) => CatalogEntry | undefined = () => undefined,
-  limits: RingLimits = RING_LIMITS,
+  { limits = RING_LIMITS, standby = false, progress = () => undefined }: LoadOptions = {},
 ): Promise<LoadedCatalog> {
   return db.transaction(
     async (tx) => {
-      const { position: head } = await readHead(tx);
-      const { entries, damaged } = await loadEntries(tx, present);
-      const revisions = await preloadRevisions(tx, head.revision, limits, (id) => entries.get(id));
+      const { position: head, inRecovery } = await readHead(tx);
+      // Asked in the snapshot itself: the server may be another one than a moment ago.
+      if (inRecovery && !standby) throw new InRecoveryError();
+      progress();
+      const { entries, damaged } = await loadEntries(tx, present, progress);
+      const revisions = await preloadRevisions(tx, head.revision, limits, (id) => entries.get(id), progress);
       const ring = new Ring(head, revisions, limits);
       // From the very beginning the whole chain can be checked, and then every position in it is known.
       const broken = ring.floor === 0n && !ring.contains(0n, genesis(head.store));
@@ -51,11 +71,13 @@ export async function loadCatalog(
 async function loadEntries(
   tx: Transaction,
   present: (id: string) => CatalogEntry | undefined,
+  progress: () => void,
 ): Promise<Pick<LoadedCatalog, "entries" | "damaged">> {
   const rows = await tx
     .select({ id: operator.id, uid: operator.uid, digest: operator.digest })
     .from(operator)
     .where(isNull(operator.deleteTime));
+  progress();
   const entries = new Map<string, CatalogEntry>();
   const missing: string[] = [];
   const damaged: string[] = [];
@@ -69,6 +91,7 @@ async function loadEntries(
       .select({ id: operator.id, uid: operator.uid, record: operator.record, digest: operator.digest })
       .from(operator)
       .where(inArray(operator.uid, missing.slice(at, at + RECORDS_AT_ONCE)));
+    progress();
     for (const { id, uid, record, digest } of records) {
       // A row that doesn't decode must keep neither its operator nor the others from being served: history holds it too.
       const entry = decodable(record, digest) ?? (await entryFromHistory(tx, uid));

@@ -1,8 +1,8 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { ConfigChangeSchema } from "@operator-management/contract/ops/v1/event_pb.js";
 import { OperatorSchema } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { and, desc, inArray, lte } from "drizzle-orm";
 import { configChange } from "../db/schema.ts";
+import { decodeRecord } from "../history/decode-record.ts";
 import { sameBytes } from "./bytes.ts";
 import type { CatalogEntry } from "./entry.ts";
 import { indexKeys, type IndexKeys } from "./index-keys.ts";
@@ -13,24 +13,30 @@ import type { RingLimits } from "./ring.ts";
 const UIDS_AT_ONCE = 500;
 
 /**
- * The latest revisions up to the head, for watches to resume from after a restart. Stops before a revision that can't be read: what is
- * damaged there is VerifyHistory's to say, and no reason not to serve the present.
+ * The latest revisions up to the head, for watches to resume from after a restart. Begins after the last one that can't be read, or that
+ * touches an operator whose state before it can't be: a watch that resumed there might miss a removal from its filter, so it must list again.
+ * What is damaged is VerifyHistory's to say, and no reason not to serve the present.
  */
 export async function preloadRevisions(
   reader: Reader,
   head: bigint,
   limits: RingLimits,
   current: (id: string) => CatalogEntry | undefined,
+  progress: () => void = () => undefined,
 ): Promise<Revision[]> {
   const oldest = await oldestWithin(reader, head, limits);
+  progress();
   const rows = await readChanges(reader, oldest, head);
-  const known = await keysBefore(reader, oldest, [...rows.values()].flat());
+  progress();
+  const { keys: known, unreadable } = await keysBefore(reader, oldest, [...rows.values()].flat());
   let revisions: Revision[] = [];
   for (const [number, changes] of rows) {
     const revision = readOrSkip(number, changes, known, current);
-    if (revision === undefined) revisions = [];
+    if (revision === undefined || changes.some(({ operatorUid }) => unreadable.has(operatorUid))) revisions = [];
     else revisions.push(revision);
+    if (revision === undefined) for (const { operatorUid } of changes) unreadable.add(operatorUid);
     for (const { uid, after } of revision?.changes ?? []) {
+      unreadable.delete(uid);
       if (after === undefined) known.delete(uid);
       else known.set(uid, after.keys);
     }
@@ -57,13 +63,14 @@ function readOrSkip(
   }
 }
 
-/** The keys of the live ones among these operators as they were at a position, by uid. */
+/** The keys of the live ones among these operators as they were at a position, by uid; and those of which that can't be told. */
 async function keysBefore(
   reader: Reader,
   position: bigint,
   rows: readonly ChangeRow[],
-): Promise<Map<string, IndexKeys>> {
+): Promise<{ readonly keys: Map<string, IndexKeys>; readonly unreadable: Set<string> }> {
   const keys = new Map<string, IndexKeys>();
+  const unreadable = new Set<string>();
   const uids = [...new Set(rows.map((row) => row.operatorUid))];
   for (let at = 0; position > 0n && at < uids.length; at += UIDS_AT_ONCE) {
     const last = await reader
@@ -74,19 +81,12 @@ async function keysBefore(
       )
       .orderBy(configChange.operatorUid, desc(configChange.revision));
     for (const { uid, record } of last) {
-      const live = keysIn(record);
-      if (live !== undefined) keys.set(uid, live);
+      const bytes = decodeRecord(ConfigChangeSchema, record)?.operator;
+      if (bytes?.length === 0) continue; // purged
+      const operator = bytes && decodeRecord(OperatorSchema, bytes);
+      if (operator === undefined) unreadable.add(uid);
+      else if (operator.deleteTime === undefined) keys.set(uid, indexKeys(operator));
     }
   }
-  return keys;
-}
-
-function keysIn(record: Uint8Array): IndexKeys | undefined {
-  try {
-    const { operator: bytes } = fromBinary(ConfigChangeSchema, record);
-    const operator = bytes.length === 0 ? undefined : fromBinary(OperatorSchema, bytes);
-    return operator === undefined || operator.deleteTime !== undefined ? undefined : indexKeys(operator);
-  } catch {
-    return undefined; // damaged, and before anything that can be resumed
-  }
+  return { keys, unreadable };
 }

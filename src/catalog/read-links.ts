@@ -22,10 +22,10 @@ export async function readLinks(
   catalog: Catalog,
   head: Position,
   limits: RingLimits,
-): Promise<{ readonly links: readonly Link[] } | { readonly broken: string }> {
+): Promise<{ readonly links: readonly Link[] } | { readonly broken: string; readonly forked: boolean }> {
   const { revision: mine, fingerprint } = catalog.position;
   if (head.revision - mine > NEAR && (await oldestWithin(reader, head.revision, limits)) > mine) {
-    return { broken: "too far behind" };
+    return { broken: "too far behind", forked: false };
   }
   const rows = await readChanges(reader, mine, head.revision);
   const links: Link[] = [];
@@ -37,16 +37,16 @@ export async function readLinks(
   let previous = fingerprint;
   for (let next = mine + 1n; next <= head.revision; next++) {
     const changes = rows.get(next);
-    if (changes === undefined) return { broken: "a gap in the history" };
+    if (changes === undefined) return { broken: "a gap in the history", forked: true };
     let revision: Revision;
     try {
       revision = readRevision(next, changes, { before, same: () => undefined });
     } catch {
-      return { broken: "a record that can't be read" }; // VerifyHistory says more; the operators' own rows may be well
+      return { broken: "a record that can't be read", forked: false }; // VerifyHistory says more; the operators' own rows may be well
     }
     for (const { id, uid, after } of revision.changes) touched.set(id, { uid, keys: after?.keys });
     previous = nextFingerprint(previous, next, revision.digests);
     links.push({ revision, fingerprint: previous });
   }
-  return sameBytes(previous, head.fingerprint) ? { links } : { broken: "another history" };
+  return sameBytes(previous, head.fingerprint) ? { links } : { broken: "another history", forked: true };
 }

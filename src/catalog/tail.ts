@@ -1,33 +1,41 @@
-import type { Position } from "@operator-management/client";
 import type { Logger } from "pino";
+import { driverError, sqlState } from "../db/database-error.ts";
 import type { OpenDatabase } from "../db/db.ts";
-import { driverError } from "../db/database-error.ts";
 import { CONFIG_CHANGED } from "../history/write-revision.ts";
-import { sameBytes } from "./bytes.ts";
 import type { Catalog, CatalogSource } from "./catalog.ts";
-import { loadCatalog, readHead } from "./load.ts";
-import { readLinks } from "./read-links.ts";
+import { catchUp, loadFromStandby, type CatchUpDeps, type Patience, type Reload } from "./catch-up.ts";
+import { InRecoveryError } from "./load.ts";
 import { RING_LIMITS, type RingLimits } from "./ring.ts";
+import { SilentError } from "./unless-silent.ts";
 
 const POLL_MS = 1_000;
 const LONGEST_PAUSE_MS = 5_000;
 /** A poll that takes longer makes what is in memory count as stale: before those who wait for it lose patience. */
 const SLOW_POLL_MS = 1_500;
+/** How long closing waits for a poll that is under way. */
+const CLOSING_MS = 2_000;
+const PATIENCE: Patience = { headMs: 5_000, readMs: 15_000 };
 
 export interface TailOptions {
   readonly database: OpenDatabase;
   readonly catalog: Catalog;
   readonly logger: Pick<Logger, "info" | "warn" | "error">;
   readonly ringLimits?: RingLimits;
+  readonly patience?: Patience;
 }
 
-/** Keeps the catalog at the primary's head: polls every second, and at once when woken. Never queries beside its own transaction. */
+/**
+ * Keeps the catalog at the primary's head: polls every second, and at once when woken. Never queries beside its own transaction. The
+ * standby is asked only for the first load, while the primary is away.
+ */
 export class Tail implements CatalogSource {
   /** How often the catalog was loaded as a whole, the first time included. */
   loads = 0;
   /** How many polls failed. */
   failures = 0;
   readonly #options: TailOptions;
+  readonly #giveUp = new AbortController();
+  readonly #work: CatchUpDeps;
   readonly #loaded = Promise.withResolvers<void>();
   #closed = false;
   #dirty = true;
@@ -37,6 +45,7 @@ export class Tail implements CatalogSource {
   #unlisten: (() => Promise<void>) | undefined;
   #lastSuccess = new Date();
   #pause = POLL_MS;
+  #standbyFailing = false;
 
   /** Begins at once; `loaded` tells when the catalog can be read. */
   static start(options: TailOptions): Tail {
@@ -48,6 +57,8 @@ export class Tail implements CatalogSource {
 
   private constructor(options: TailOptions) {
     this.#options = options;
+    const { database, catalog, ringLimits = RING_LIMITS, patience = PATIENCE } = options;
+    this.#work = { database, catalog, ringLimits, patience, signal: this.#giveUp.signal };
     this.#loaded.promise.catch(() => undefined); // who waits for it hears of it
   }
 
@@ -70,11 +81,13 @@ export class Tail implements CatalogSource {
     return asked.promise;
   }
 
-  /** Resolves when the running poll has ended and nothing more will be asked of the database. */
+  /** Resolves when the running poll has ended, or was given up, and nothing more will be asked of the database. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#interrupt();
+    const timer = setTimeout(() => this.#giveUp.abort(new Error("the tail is closed")), CLOSING_MS);
     await this.#running;
+    clearTimeout(timer);
     await this.#unlisten?.().catch((error: unknown) => {
       this.#options.logger.warn({ err: driverError(error) }, "UNLISTEN failed; the connection is closed anyway");
     });
@@ -94,6 +107,7 @@ export class Tail implements CatalogSource {
       } catch (error) {
         this.#failed(error);
         for (const asked of asking) asked.reject(error);
+        await this.#startFromStandby();
       } finally {
         clearTimeout(watchdog);
       }
@@ -105,34 +119,39 @@ export class Tail implements CatalogSource {
   }
 
   async #poll(): Promise<void> {
-    const { database, catalog } = this.#options;
+    const { database } = this.#options;
     this.#unlisten ??= await database.listen(CONFIG_CHANGED, () => this.wake());
-    const { position: head, inRecovery } = await readHead(database.tail);
-    if (inRecovery) {
-      database.dropPrimary();
-      throw new Error("the database is a standby: the primary has moved");
+    let reload: Reload | undefined;
+    try {
+      reload = await catchUp(this.#work);
+    } catch (error) {
+      // Not the primary any more, or frozen: the next poll shall ask whoever is the primary then, on a new connection.
+      const elsewhere = error instanceof InRecoveryError || error instanceof SilentError;
+      if (elsewhere || sqlState(error) === "25006") database.dropPrimary();
+      throw error;
     }
-    if (!catalog.loaded) await this.#load("start");
-    else if (!sameBytes(head.store, catalog.position.store)) await this.#load("another store");
-    else if (head.revision < catalog.position.revision) await this.#load("the head went back");
-    else if (head.revision > catalog.position.revision) await this.#follow(head);
-    else if (!sameBytes(head.fingerprint, catalog.position.fingerprint)) await this.#load("another history");
+    if (reload !== undefined) this.#noteLoad(reload);
+    // The other connections may still lead to the server whose history this is not.
+    if (reload?.forked === true) database.dropPrimary();
   }
 
-  async #follow(head: Position): Promise<void> {
-    const { database, catalog, ringLimits = RING_LIMITS } = this.#options;
-    const read = await readLinks(database.tail, catalog, head, ringLimits);
-    if ("broken" in read) return this.#load(read.broken);
-    for (const { revision, fingerprint } of read.links) catalog.apply(revision, fingerprint);
+  /** A catalog that is there answers reads, however old it is; the primary's word comes with the first poll that it answers. */
+  async #startFromStandby(): Promise<void> {
+    const { catalog, logger, database } = this.#options;
+    if (catalog.loaded || this.#closed || database.replica === undefined) return;
+    try {
+      const load = await loadFromStandby(this.#work);
+      if (load !== undefined) this.#noteLoad(load);
+    } catch (error) {
+      if (!this.#standbyFailing) logger.error({ err: driverError(error) }, "the replica can't be loaded from either");
+      this.#standbyFailing = true;
+    }
   }
 
-  async #load(reason: string): Promise<void> {
-    const { database, catalog, logger, ringLimits } = this.#options;
-    const before = catalog.loaded ? catalog.position.revision : undefined;
-    const loaded = await loadCatalog(database.tail, (id) => catalog.get(id), ringLimits);
-    catalog.replace(loaded);
-    if (loaded.damaged.length > 0) {
-      logger.error({ operators: loaded.damaged }, "records don't decode and are not served: VerifyHistory says where");
+  #noteLoad({ reason, before, damaged }: Reload): void {
+    const { catalog, logger } = this.#options;
+    if (damaged.length > 0) {
+      logger.error({ operators: damaged }, "records don't decode and are not served: VerifyHistory says where");
     }
     this.loads++;
     const facts = { reason, before, revision: catalog.position.revision, operators: catalog.size };
@@ -156,7 +175,11 @@ export class Tail implements CatalogSource {
     if (catalog.staleSince === undefined) {
       const err = driverError(error);
       if (catalog.loaded) logger.warn({ err }, "the primary can't be read: serving from memory, marked stale");
-      else logger.error({ err }, "the catalog can't be loaded, so nothing can be served; trying again");
+      else
+        logger.error(
+          { err },
+          "the primary can't be read, and nothing is loaded yet that could be served; trying again",
+        );
     }
     this.#markStale();
   }

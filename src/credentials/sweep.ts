@@ -34,14 +34,15 @@ export interface SweepResult {
 export interface SweepDeps {
   readonly db: Database;
   readonly secrets: Pick<SecretStore, "delete" | "destroy">;
-  /** Ids of credentials that live nodes have bound with: never deleted, whatever their state. */
-  readonly credentialsInUse: () => ReadonlySet<string>;
+  /** Ids of credentials that nodes have bound with: never deleted, whatever their state. Where it can't be told, nothing is. */
+  readonly credentialsInUse: () => Promise<ReadonlySet<string>>;
   readonly now: () => Date;
 }
 
 /**
  * Removes secrets that nobody may use any more. A secret is touched only after the state that forbids its use is committed, so a crash
- * at any point leaves work for the next sweep and never a credential in use without its secret.
+ * at any point leaves work for the next sweep and never a credential in use without its secret. Two sweeps at once, of two processes, do
+ * the same twice.
  */
 export async function sweepCredentials(deps: SweepDeps, signal: AbortSignal): Promise<SweepResult> {
   const { db, secrets, now } = deps;
@@ -96,7 +97,7 @@ async function forEachDue(
   const { id, path, stateTime } = credential;
   const rows = await db.select({ id, path }).from(credential).where(due).orderBy(stateTime);
   if (rows.length === 0) return 0;
-  const inUse = credentialsInUse();
+  const inUse = await credentialsInUse();
   const free = rows.filter((row) => !inUse.has(row.id)).slice(0, BATCH);
   for (const row of free) await work(row);
   return free.length;

@@ -1,50 +1,48 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { decodeToken } from "@operator-management/client";
-import { ReportNodeStatusRequestSchema } from "@operator-management/contract/ops/v1/operator_service_pb.js";
-import { and, eq, lt, lte, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { Flusher } from "../backends/flusher.ts";
 import type { Database } from "../db/db.ts";
-import { nodeStatus } from "../db/schema.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
-import { SILENT_AFTER_MS, type Fleet, type FleetNode } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
+import { forgetStored, mergeStored, storeReport } from "./stored-reports.ts";
 
 const FLUSH_INTERVAL_MS = 1_000;
+/** Metrics and the sweep of credentials look at the fleet without asking for the newest. */
+const MERGE_INTERVAL_MS = 5_000;
+const FORGET_INTERVAL_MS = 60 * 60_000;
+/** How long somebody who asks for the fleet waits for the database. */
+const PATIENCE_MS = 1_000;
+
+/** What a FleetRecorder needs; times are in milliseconds. */
+export interface FleetRecorderDeps {
+  readonly db: Database;
+  readonly fleet: Fleet;
+  readonly logger: Pick<Logger, "warn">;
+  readonly now: () => Date;
+  readonly intervalMs?: number;
+  readonly mergeIntervalMs?: number;
+  readonly patienceMs?: number;
+}
 
 /**
- * Keeps node_status in step with the fleet, at most once a second, so that a restarted service shows the fleet at once. While the
- * database is down the fleet goes on in memory.
+ * Keeps node_status and the fleet in step: what was reported here is stored, at most once a second, and what was reported to other replicas
+ * of the service, or before a restart, comes in. While the database is down the fleet goes on in memory.
  */
 export class FleetRecorder {
-  readonly #db: Database;
-  readonly #fleet: Fleet;
-  readonly #logger: Pick<Logger, "warn">;
+  readonly #deps: FleetRecorderDeps;
   readonly #flusher: Flusher;
-  #failing = false;
+  readonly #timer: NodeJS.Timeout;
+  #merging: Promise<void> | undefined;
+  #forgotAt = -Infinity;
+  readonly #failing = { storing: false, reading: false };
 
-  constructor(deps: {
-    readonly db: Database;
-    readonly fleet: Fleet;
-    readonly logger: Pick<Logger, "warn">;
-    readonly intervalMs?: number;
-  }) {
-    this.#db = deps.db;
-    this.#fleet = deps.fleet;
-    this.#logger = deps.logger;
+  constructor(deps: FleetRecorderDeps) {
+    this.#deps = deps;
     this.#flusher = new Flusher({
       flush: () => this.#flush(),
       intervalMs: deps.intervalMs ?? FLUSH_INTERVAL_MS,
-      onError: (error) => this.#noteFailure(error),
+      onError: (error) => this.#noteFailure("storing", error),
     });
-  }
-
-  /** Brings back the nodes that reported shortly before `now` and removes the rows of the others. */
-  async restore(now: Date): Promise<void> {
-    const oldest = timestampFromDate(new Date(now.getTime() - SILENT_AFTER_MS));
-    await this.#db.delete(nodeStatus).where(lt(nodeStatus.reportTime, oldest));
-    const rows = await this.#db.select().from(nodeStatus);
-    this.#fleet.restore(rows.map(nodeOf));
+    this.#timer = setInterval(() => void this.#merge(), deps.mergeIntervalMs ?? MERGE_INTERVAL_MS).unref();
   }
 
   /** There are new reports. */
@@ -52,64 +50,59 @@ export class FleetRecorder {
     this.#flusher.wake();
   }
 
+  /** Resolves when the fleet holds what others have stored, or the database took too long or failed to say so. Never rejects. */
+  async refresh(): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, this.#deps.patienceMs ?? PATIENCE_MS);
+    await Promise.race([this.#merge(), late.promise]);
+    clearTimeout(timer);
+  }
+
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await this.#flusher.close();
+    await this.#merging;
   }
 
   async #flush(): Promise<void> {
-    for (const node of this.#fleet.unsaved()) {
-      await (node.left ? this.#remove(node) : this.#save(node));
-      this.#fleet.markSaved(node);
+    const { db, fleet } = this.#deps;
+    for (const node of fleet.unsaved()) {
+      await storeReport(db, node);
+      fleet.markSaved(node);
     }
-    // A row that outlives its node because this fails is removed at the next start.
-    for (const node of this.#fleet.forgetSilent()) await this.#remove(node);
-    this.#failing = false;
+    this.#failing.storing = false;
   }
 
-  async #save(node: FleetNode): Promise<void> {
-    const { epoch, report } = node;
-    const values = { epoch, report, reportTime: timestampFromDate(node.reportTime) };
-    await this.#db
-      .insert(nodeStatus)
-      .values({ namespace: node.namespace, node: node.node, ...values })
-      .onConflictDoUpdate({
-        target: [nodeStatus.namespace, nodeStatus.node],
-        set: values,
-        // Another replica may have had a later report of this node.
-        setWhere: sql`${nodeStatus.reportTime} <= excluded.report_time`,
-      });
+  /** Never rejects, and never runs twice at once. */
+  #merge(): Promise<void> {
+    this.#merging ??= this.#mergeOnce().finally(() => (this.#merging = undefined));
+    return this.#merging;
   }
 
-  async #remove(node: FleetNode): Promise<void> {
-    await this.#db
-      .delete(nodeStatus)
-      .where(
-        and(
-          eq(nodeStatus.namespace, node.namespace),
-          eq(nodeStatus.node, node.node),
-          lte(nodeStatus.reportTime, timestampFromDate(node.reportTime)),
-        ),
-      );
+  async #mergeOnce(): Promise<void> {
+    const { db, fleet, now } = this.#deps;
+    const time = now();
+    fleet.forgetSilent();
+    try {
+      await mergeStored(db, fleet, time);
+      if (time.getTime() - this.#forgotAt >= FORGET_INTERVAL_MS) {
+        await forgetStored(db, time);
+        this.#forgotAt = time.getTime();
+      }
+      this.#failing.reading = false;
+    } catch (error) {
+      this.#noteFailure("reading", error);
+    }
   }
 
-  #noteFailure(error: unknown): void {
-    if (this.#failing) return; // once per outage
-    this.#failing = true;
-    this.#logger.warn({ err: typedDatabaseError(error) }, "node reports stay in memory: storing them failed");
+  /** Once per outage. */
+  #noteFailure(what: "storing" | "reading", error: unknown): void {
+    if (this.#failing[what]) return;
+    this.#failing[what] = true;
+    const text =
+      what === "storing"
+        ? "node reports stay in memory: storing them failed"
+        : "the fleet shows only what was reported here: reading what others stored failed";
+    this.#deps.logger.warn({ err: typedDatabaseError(error) }, text);
   }
-}
-
-function nodeOf(row: typeof nodeStatus.$inferSelect): FleetNode {
-  const { namespace, node, epoch, report } = row;
-  const request = fromBinary(ReportNodeStatusRequestSchema, report);
-  return {
-    namespace,
-    node,
-    epoch,
-    report,
-    applied: decodeToken(request.appliedToken),
-    rejected: request.rejected.length,
-    reportTime: timestampDate(row.reportTime),
-    left: false,
-  };
 }

@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import type { Position } from "@operator-management/client";
 import type { Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import {
@@ -43,7 +43,7 @@ export interface FleetSummary {
   readonly rejectedConnections: number;
 }
 
-/** The latest report of every node, in memory. */
+/** The latest report of every node, in memory. Which of two is the later: of the higher epoch, else the one heard later. */
 export class Fleet {
   readonly #now: () => Date;
   readonly #nodes = new Map<string, FleetNode>();
@@ -71,19 +71,35 @@ export class Fleet {
     const report = fits ? whole : toBinary(ReportNodeStatusRequestSchema, { ...request, connections: [] });
     if (report.length > room) return "FULL";
     const { node, epoch, leaving, rejected } = request;
-    const reportTime = this.#now();
+    // Later than what another replica heard before, also where its clock is ahead of this one's.
+    const earlier = known?.epoch === epoch ? known.reportTime.getTime() + 1 : 0;
+    const reportTime = new Date(Math.max(this.#now().getTime(), earlier));
     this.#set(key, { namespace, node, epoch, report, applied, rejected: rejected.length, reportTime, left: leaving });
     this.#unsaved.add(key);
     return fits ? "ACCEPTED" : "CUT";
   }
 
-  /** Puts back what was stored before a restart, unless the node has reported since. */
-  restore(nodes: readonly FleetNode[]): void {
+  /** Takes what other replicas of the service, or this one before a restart, have heard, where that is newer. */
+  merge(nodes: readonly FleetNode[]): void {
     for (const node of nodes) {
       const key = keyOf(node.namespace, node.node);
-      const fits = this.#nodes.size < MAX_NODES && this.#bytes + node.report.length <= MAX_BYTES;
-      if (fits && !this.#isSilent(node) && !this.#nodes.has(key)) this.#set(key, node);
+      if (!this.isNews(node)) continue;
+      const known = this.#nodes.get(key);
+      if (known === undefined && this.#nodes.size >= MAX_NODES) this.forgetSilent();
+      const bytes = this.#bytes + node.report.length - (known?.report.length ?? 0);
+      if ((known === undefined && this.#nodes.size >= MAX_NODES) || bytes > MAX_BYTES) continue;
+      this.#set(key, node);
+      this.#unsaved.delete(key);
     }
+  }
+
+  /** Whether a report that another replica heard says more of its node than what is known here. */
+  isNews(report: Omit<FleetNode, "report" | "applied" | "rejected" | "left"> & { readonly left?: boolean }): boolean {
+    if (this.#isSilent(report)) return false;
+    const known = this.#current(keyOf(report.namespace, report.node));
+    if (known === undefined) return true;
+    if (report.epoch !== known.epoch) return report.epoch > known.epoch;
+    return !known.left && (report.left === true || report.reportTime > known.reportTime);
   }
 
   /** The nodes that reported within the last minute and have not left, by name. */
@@ -102,14 +118,6 @@ export class Fleet {
     };
   }
 
-  /** Ids of the credentials that live nodes name in their binds: these are in use at a vendor. Decodes every report. */
-  credentialsInUse(): ReadonlySet<string> {
-    const ids = this.nodes()
-      .flatMap((node) => fromBinary(ReportNodeStatusRequestSchema, node.report).connections)
-      .flatMap((connection) => connection.binds.map((bind) => bind.credentialId));
-    return new Set(ids.filter((id) => id !== ""));
-  }
-
   /** The nodes, also those that left, whose last report is not yet noted as saved. */
   unsaved(): FleetNode[] {
     return [...this.#unsaved].flatMap((key) => this.#nodes.get(key) ?? []);
@@ -121,15 +129,14 @@ export class Fleet {
     if (this.#nodes.get(key) === node) this.#unsaved.delete(key);
   }
 
-  /** Forgets, and returns, the nodes that were silent too long. */
-  forgetSilent(): FleetNode[] {
+  /** Forgets the nodes that were silent too long. */
+  forgetSilent(): void {
     const silent = [...this.#nodes].filter(([, node]) => this.#isSilent(node));
     for (const [key, node] of silent) {
       this.#nodes.delete(key);
       this.#unsaved.delete(key);
       this.#bytes -= node.report.length;
     }
-    return silent.map(([, node]) => node);
   }
 
   #current(key: string): FleetNode | undefined {
@@ -137,7 +144,7 @@ export class Fleet {
     return node === undefined || this.#isSilent(node) ? undefined : node;
   }
 
-  #isSilent(node: FleetNode): boolean {
+  #isSilent(node: Pick<FleetNode, "reportTime">): boolean {
     return this.#now().getTime() - node.reportTime.getTime() > SILENT_AFTER_MS;
   }
 

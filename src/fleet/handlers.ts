@@ -30,7 +30,7 @@ const COMPLAIN_EVERY_MS = 60_000;
 /** What the handlers need. */
 export interface FleetDeps {
   readonly fleet: Fleet;
-  readonly recorder: Pick<FleetRecorder, "wake">;
+  readonly recorder: Pick<FleetRecorder, "wake" | "refresh">;
   readonly catalog: Pick<Catalog, "position">;
   readonly logger: Pick<Logger, "warn">;
   readonly now: () => Date;
@@ -61,14 +61,19 @@ export function nodeReportHandlers(deps: FleetDeps): Pick<ServiceImpl<typeof Ope
   };
 }
 
-/** The fleet as admins see it. */
+/** The fleet as admins see it: what any replica of the service heard, up to a second ago; while the database is away, what this one did. */
 export function fleetStatusHandlers({
   fleet,
+  recorder,
   catalog,
   now,
-}: Pick<FleetDeps, "fleet" | "catalog" | "now">): Pick<ServiceImpl<typeof OperatorAdminService>, "getFleetStatus"> {
+}: Pick<FleetDeps, "fleet" | "recorder" | "catalog" | "now">): Pick<
+  ServiceImpl<typeof OperatorAdminService>,
+  "getFleetStatus"
+> {
   return {
     async getFleetStatus() {
+      await recorder.refresh();
       const { position } = catalog;
       return create(GetFleetStatusResponseSchema, {
         nodes: nodeStatuses(fleet.nodes(), position, now()),

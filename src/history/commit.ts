@@ -1,6 +1,7 @@
 import { fromBinary, toBinary, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { encodeToken, type Position } from "@operator-management/client";
+import { sqlState } from "../db/database-error.ts";
 import type { Database, Transaction } from "../db/db.ts";
 import type { Caller } from "../rpc/caller.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
@@ -11,6 +12,8 @@ import { openRequestLog, purgeReplies } from "./request-log.ts";
 import { writeRevision } from "./write-revision.ts";
 
 const PURGE_INTERVAL_SECONDS = 60n;
+/** read_only_sql_transaction: what a standby says. */
+const READ_ONLY = "25006";
 
 /** A mutation as its caller asked for it. */
 export interface ChangeRequest {
@@ -48,13 +51,18 @@ export interface Decision<R> {
 export class History {
   readonly #db: Database;
   readonly #onCommit: () => void;
+  readonly #onStandby: () => void;
   /** Commit time (s) of the last purge of the request log that left nothing. */
   #purgedAt = 0n;
 
-  /** `onCommit` is called after each commit that made a revision, before its reply: to wake the tail of this process. */
-  constructor(deps: { readonly db: Database; readonly onCommit: () => void }) {
+  /**
+   * `onCommit` is called after each commit that made a revision, before its reply: to wake the tail of this process. `onStandby`: the
+   * server refuses writes, as it isn't the primary (any more).
+   */
+  constructor(deps: { readonly db: Database; readonly onCommit: () => void; readonly onStandby?: () => void }) {
     this.#db = deps.db;
     this.#onCommit = deps.onCommit;
+    this.#onStandby = deps.onStandby ?? (() => undefined);
   }
 
   /**
@@ -82,6 +90,7 @@ export class History {
       if (outcome.newRevision) this.#onCommit();
       return outcome.reply;
     } catch (error) {
+      if (sqlState(error) === READ_ONLY) this.#onStandby();
       throw typedDatabaseError(error, { committing });
     }
   }

@@ -2,15 +2,21 @@ import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { decodeToken } from "@operator-management/client";
-import { ErrorReason, type Consistency } from "@operator-management/contract/ops/v1/common_pb.js";
+import { ErrorReason, type Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import {
   GetOperatorRevisionResponseSchema,
   ListOperatorRevisionsResponseSchema,
   type OperatorAdminService,
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { readAt, type ReadPoint } from "../catalog/consistency.ts";
 import { operatorNotFound } from "../catalog/operator-not-found.ts";
-import type { Database } from "../db/db.ts";
-import { typedDatabaseError } from "../rpc/database-unavailable.ts";
+import {
+  freshnessOf,
+  notFoundYet,
+  readSnapshot,
+  type SnapshotRead,
+  type SnapshotReadDeps,
+} from "../catalog/snapshot-read.ts";
 import { opsError } from "../rpc/errors.ts";
 import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
 import { listRevisions } from "./list-revisions.ts";
@@ -19,90 +25,86 @@ import { findRecord, findUid } from "./queries.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** The position that a read is answered at. */
-export interface ReadPoint {
-  readonly token: string;
-  /** Since when the primary can't be reached; undefined while it can. */
-  readonly staleSince: Timestamp | undefined;
-}
-
 /** What the reads of history need. */
-export interface RevisionDeps {
-  readonly db: Database;
-  /** Waits until the asked-for consistency holds; unset means the default of admin reads. */
-  readonly readAt: (consistency: Consistency | undefined, signal: AbortSignal) => Promise<ReadPoint>;
-}
+export type RevisionDeps = SnapshotReadDeps;
 
 type RevisionMethods = "listOperatorRevisions" | "getOperatorRevision";
 
 /** An operator's history, also a deleted one's. It comes from the database, not from memory. */
-export function revisionHandlers({
-  db,
-  readAt,
-}: RevisionDeps): Pick<ServiceImpl<typeof OperatorAdminService>, RevisionMethods> {
+export function revisionHandlers(deps: RevisionDeps): Pick<ServiceImpl<typeof OperatorAdminService>, RevisionMethods> {
+  const { catalog } = deps;
   return {
     async listOperatorRevisions({ operatorId, pageSize, pageToken, consistency }, { signal }) {
       const hash = hashArguments("ListOperatorRevisions", operatorId);
-      const key = decodePageToken(pageToken, hash, 2);
-      if (key !== undefined && decodeToken(key[1] ?? "") === undefined) throw pageTokenInvalid();
-      const point =
-        key === undefined ? await readAt(consistency, signal) : { token: key[1] ?? "", staleSince: undefined };
-      const start = key === undefined ? revisionOfToken(point.token) : revisionOfKey(key[0] ?? "");
-      return reading(async () => {
-        const uid = await uidOf(db, operatorId);
-        const { revisions, next } = await listRevisions(db, uid, start, pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize);
-        return create(ListOperatorRevisionsResponseSchema, {
-          revisions,
-          nextPageToken: next === undefined ? "" : encodePageToken([String(next), point.token], hash),
-          ...position(point),
-        });
+      const from = continuation(decodePageToken(pageToken, hash, 2));
+      const freshness =
+        from === undefined
+          ? freshnessOf(consistency, await readAt(catalog, consistency, "fully_consistent", signal))
+          : { atLeast: from.first, orOlder: false };
+      if (from !== undefined) await catalog.waitFor(from.first, signal);
+      const size = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
+      const read = await readSnapshot(deps, freshness, async ({ tx, position }) => {
+        const uid = await findUid(tx, operatorId);
+        return uid === undefined ? undefined : listRevisions(tx, uid, from?.start ?? position.revision, size);
+      });
+      const page = required(read) ?? refuse(operatorNotFound(operatorId));
+      const token = from?.token ?? read.token;
+      return create(ListOperatorRevisionsResponseSchema, {
+        revisions: page.revisions,
+        nextPageToken: page.next === undefined ? "" : encodePageToken([String(page.next), token], hash),
+        ...position({ token, staleSince: read.staleSince }),
       });
     },
 
     async getOperatorRevision({ operatorId, revisionId, consistency }, { signal }) {
-      const point = await readAt(consistency, signal);
-      return reading(async () => {
-        const uid = await uidOf(db, operatorId);
-        const record = await findRecord(db, uid, BigInt(revisionId));
-        if (record === undefined) throw revisionNotFound(operatorId, revisionId);
-        const { revision, operator } = revisionOf(record);
-        return create(GetOperatorRevisionResponseSchema, {
-          revision,
-          ...(operator && { operator }),
-          ...position(point),
-        });
+      const point = await readAt(catalog, consistency, "fully_consistent", signal);
+      const read = await readSnapshot(deps, freshnessOf(consistency, point), async ({ tx }) => {
+        const uid = await findUid(tx, operatorId);
+        return uid === undefined ? undefined : { record: await findRecord(tx, uid, BigInt(revisionId)) };
+      });
+      const { record } = required(read) ?? refuse(operatorNotFound(operatorId));
+      if (record === undefined) throw read.older ? notFoundYet() : revisionNotFound(operatorId, revisionId);
+      const { revision, operator } = revisionOf(record);
+      return create(GetOperatorRevisionResponseSchema, {
+        revision,
+        ...(operator && { operator }),
+        ...position(read),
       });
     },
   };
 }
 
-async function reading<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    throw typedDatabaseError(error);
-  }
+/** What was read; undefined where it isn't, which an older snapshot can't tell. @throws DATABASE_UNAVAILABLE */
+function required<T>({ value, older }: SnapshotRead<T | undefined>): T | undefined {
+  if (value === undefined && older) throw notFoundYet();
+  return value;
 }
 
-function position({ token, staleSince }: ReadPoint): { token: string; staleSince?: Timestamp } {
+function refuse(error: Error): never {
+  throw error;
+}
+
+function position({ token, staleSince }: Pick<ReadPoint, "token" | "staleSince">): {
+  token: string;
+  staleSince?: Timestamp;
+} {
   return { token, ...(staleSince && { staleSince }) };
 }
 
-function revisionOfToken(token: string): bigint {
-  const decoded = decodeToken(token);
-  if (decoded === undefined) throw new Error("the catalog gave a token that isn't one");
-  return decoded.revision;
+/** Where a further page begins, and where the first was read. @throws PAGE_TOKEN_INVALID */
+function continuation(
+  key: readonly string[] | undefined,
+): { readonly start: bigint; readonly token: string; readonly first: Token } | undefined {
+  if (key === undefined) return undefined;
+  const [start = "", token = ""] = key;
+  const first = decodeToken(token);
+  if (first === undefined) throw pageTokenInvalid();
+  return { start: revisionOfKey(start), token, first };
 }
 
 function revisionOfKey(text: string): bigint {
   if (/^[1-9][0-9]{0,17}$/.test(text)) return BigInt(text);
   throw pageTokenInvalid();
-}
-
-async function uidOf(db: Database, operatorId: string): Promise<string> {
-  const uid = await findUid(db, operatorId);
-  if (uid === undefined) throw operatorNotFound(operatorId);
-  return uid;
 }
 
 function revisionNotFound(operatorId: string, revisionId: string): Error {

@@ -73,7 +73,7 @@ describe.each([
     world = await openWorld(dataDir);
     const now = (): Date => new Date(Date.now() + HOUR_MS + 1_000);
     const { database, secrets } = world;
-    await sweepCredentials({ db: database.db, secrets, now, credentialsInUse: () => NO_ROWS_IN_USE }, signal);
+    await sweepCredentials({ db: database.db, secrets, now, credentialsInUse: async () => NO_ROWS_IN_USE }, signal);
     const rows = await database.db.select().from(credential).where(eq(credential.connectionId, step));
     for (const row of rows) {
       expect(["ACTIVE", "ABANDONED"]).toContain(row.state);

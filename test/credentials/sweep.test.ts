@@ -36,7 +36,7 @@ const deps = (secrets = world.secrets) => ({
   db: world.database.db,
   secrets,
   now: () => world.now(),
-  credentialsInUse: () => new Set(inUse),
+  credentialsInUse: async () => new Set(inUse),
 });
 const sweep = (secrets = world.secrets): Promise<SweepResult> => sweepCredentials(deps(secrets), signal);
 const NOTHING: SweepResult = { abandoned: 0, deleted: 0, destroyed: 0 };

@@ -39,8 +39,8 @@ beforeEach(async () => {
 /** One run of the service's fleet part. */
 async function startFleet() {
   const fleet = new Fleet(clock);
-  const recorder = new FleetRecorder({ db: database.db, fleet, logger, intervalMs: 5 });
-  await recorder.restore(clock());
+  const recorder = new FleetRecorder({ db: database.db, fleet, logger, now: clock, intervalMs: 5, patienceMs: 10_000 });
+  await recorder.refresh();
   const deps = { fleet, recorder, catalog: { position }, logger, now: clock };
   const clientOf = (...namespaces: string[]) => {
     const transport = createRouterTransport(
@@ -171,11 +171,18 @@ describe("a restarted service", () => {
     await vi.waitFor(async () => expect(await rows()).toHaveLength(2));
     await first.connector.reportNodeStatus({ node: "left", epoch: 1n, leaving: true });
     await first.recorder.close();
-    expect((await rows()).map(({ node }) => node)).toEqual(["silent"]);
-    now += 60_001;
     const second = await startFleet();
-    expect(await rows()).toEqual([]);
+    expect((await second.connector.getFleetStatus({})).nodes.map(({ node }) => node)).toEqual(["silent"]);
     await second.recorder.close();
+    now += 60_001;
+    const third = await startFleet();
+    expect((await third.connector.getFleetStatus({})).nodes).toEqual([]);
+    expect(await rows(), "what it had bound may still be bound").toHaveLength(2);
+    await third.recorder.close();
+    now += 24 * 60 * 60_000;
+    const fourth = await startFleet();
+    expect(await rows()).toEqual([]);
+    await fourth.recorder.close();
   });
 
   test("still ignores reports of an earlier run", async () => {

@@ -5,7 +5,10 @@ import { ErrorReason, FieldChangeSchema } from "@operator-management/contract/op
 import { ChangeKind } from "@operator-management/contract/ops/v1/event_pb.js";
 import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { sql } from "drizzle-orm";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Catalog } from "../../src/catalog/catalog.ts";
+import { Tail } from "../../src/catalog/tail.ts";
 import { readHead } from "../../src/history/head.ts";
 import { revisionHandlers } from "../../src/history/revision-handlers.ts";
 import { verifyHandler } from "../../src/history/verify-handler.ts";
@@ -13,17 +16,26 @@ import { reasonOf } from "../../src/rpc/errors.ts";
 import { commit, created, openTestStore, operatorWith, updated, type TestStore } from "./store.ts";
 
 let store: TestStore;
+const catalog = new Catalog();
+let tail: Tail;
 beforeAll(async () => {
   store = await openTestStore();
+  tail = Tail.start({ database: store.database, catalog, logger: pino({ enabled: false }) });
+  await tail.loaded;
 });
-afterAll(() => store.close());
+afterAll(async () => {
+  await tail.close();
+  await store.close();
+});
 
-/** A client of the handlers alone: over no network, with reads at the head. */
+/** A client of the handlers alone: over no network. */
 function client() {
-  const { db } = store.database;
-  const readAt = async () => ({ token: encodeToken((await readHead(db)).position), staleSince: undefined });
+  const { database } = store;
   const transport = createRouterTransport(({ service }) =>
-    service(OperatorAdminService, { ...revisionHandlers({ db, readAt }), ...verifyHandler({ db }) }),
+    service(OperatorAdminService, {
+      ...revisionHandlers({ database, catalog, wake: () => tail.wake() }),
+      ...verifyHandler({ db: database.db }),
+    }),
   );
   return createClient(OperatorAdminService, transport);
 }
