@@ -120,8 +120,7 @@ export function openClusterDatabase({ primary, replica, password, logger }: Clus
     listen: (channel, notify) => dedicated.listen(channel, notify),
     tryLock: (name) => dedicated.tryLock(name),
     dropPrimary: () => {
-      const reason = new Error("dropped: the primary has moved");
-      for (const part of [write, tail, read, dedicated]) part.drop(reason);
+      for (const part of [write, tail, read, dedicated]) part.drop("dropped: the primary has moved");
     },
     close: async () => {
       await Promise.all([write, tail, read, dedicated].map((part) => part.close()));

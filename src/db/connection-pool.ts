@@ -30,7 +30,7 @@ export interface PoolUse {
 export interface ConnectionPool {
   readonly db: Database;
   /** Ends all connections now; queries on them fail. The next call connects anew. */
-  drop(reason: Error): void;
+  drop(reason: string): void;
   close(): Promise<void>;
 }
 
@@ -60,8 +60,9 @@ export function openPool(target: ConnectionTarget, use: PoolUse, logger: Pick<Lo
       if (use.primary) await refuseStandby(client);
     },
   });
-  // An idle connection broke: the pool has removed it already, and the next query gets another.
-  pool.on("error", () => undefined);
+  // An idle connection broke: the pool has removed it already, and the next query gets another. It also hangs the whole client
+  // on the error, which others may see and log.
+  pool.on("error", (error) => Reflect.deleteProperty(error, "client"));
 
   let faultLogged: string | undefined;
   /** Once, not for each caller. */
@@ -89,7 +90,7 @@ export function openPool(target: ConnectionTarget, use: PoolUse, logger: Pick<Lo
     } catch (error) {
       // It was a primary once; the server behind it isn't any more.
       const state = sqlState(error);
-      if (use.primary && state === "25006") cut(client, new StandbyError());
+      if (use.primary && state === "25006") cut(client, "it is a standby, not the primary");
       if (state === "42501")
         logFault("the service's role lacks a permission: `migrate` grants what it needs", driverError(error));
       throw error;

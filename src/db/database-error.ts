@@ -1,5 +1,6 @@
 import { DrizzleQueryError } from "drizzle-orm";
 import { ConnectionError } from "./connection-error.ts";
+import { CutError } from "./guarded-client.ts";
 
 /** Why the database couldn't do what it was asked: it said so and did nothing, or it fell silent and nobody knows. */
 export type DatabaseFailure = "refused" | "lost";
@@ -43,6 +44,7 @@ const CLOSED = new RegExp(
 export function databaseFailure(error: unknown): DatabaseFailure | undefined {
   const cause = driverError(error);
   if (cause instanceof ConnectionError) return "refused";
+  if (cause instanceof CutError) return "lost";
   const code = sqlState(error);
   if (code !== undefined) {
     if (LOST.some((prefix) => code.startsWith(prefix))) return "lost";

@@ -88,7 +88,7 @@ export class DedicatedConnection {
   }
 
   /** Ends the connection now; it connects anew by itself. */
-  drop(reason: Error): void {
+  drop(reason: string): void {
     if (this.#client !== undefined) cut(this.#client, reason);
   }
 
@@ -199,9 +199,8 @@ export class DedicatedConnection {
   async #tell(statement: string): Promise<void> {
     const client = this.#client;
     if (client === undefined) return;
-    await this.#ask(client, statement, []).catch((error: unknown) => {
-      // Whatever the server has against it: a new connection makes its state known.
-      cut(client, error instanceof Error ? error : new Error("LISTEN failed"));
+    await this.#ask(client, statement, []).catch(() => {
+      cut(client, "LISTEN failed"); // a new connection makes its state known
     });
   }
 

@@ -16,7 +16,7 @@ export function guard(client: GuardedClient, silenceMs: number): void {
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) throw new Error("pg's connection is no socket");
   stream.setTimeout(silenceMs, () => {
-    if (owed > 0) cut(client, new SilenceError(silenceMs));
+    if (owed > 0) cut(client, `the database said nothing for ${silenceMs} ms`);
   });
   const query = client.query.bind(client) as (...args: readonly unknown[]) => Promise<unknown>;
   const guarded = async (...args: readonly unknown[]): Promise<unknown> => {
@@ -31,16 +31,14 @@ export function guard(client: GuardedClient, silenceMs: number): void {
 }
 
 /** Ends the connection without waiting for the server; its running query fails with the reason. */
-export function cut(client: GuardedClient, reason: Error): void {
-  client.connection.stream.destroy(reason);
+export function cut(client: GuardedClient, reason: string): void {
+  client.connection.stream.destroy(new CutError(reason));
 }
 
-/** The server owed an answer for too long. */
-class SilenceError extends Error {
-  readonly code = "ETIMEDOUT";
-
-  constructor(silenceMs: number) {
-    super(`the database said nothing for ${silenceMs} ms`);
-    this.name = "SilenceError";
+/** We ended the connection. */
+export class CutError extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = "CutError";
   }
 }
