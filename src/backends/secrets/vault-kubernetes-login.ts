@@ -64,6 +64,14 @@ export class VaultKubernetesLogin implements VaultTokens {
   }
 
   async #newToken(signal: AbortSignal): Promise<string> {
+    if (this.#login !== undefined) {
+      try {
+        return (await unlessAborted(this.#login, signal)).token;
+      } catch {
+        // It began earlier, perhaps while Vault was away: its failure says nothing about now.
+        signal.throwIfAborted();
+      }
+    }
     return (await unlessAborted(this.#logIn(), signal)).token;
   }
 
