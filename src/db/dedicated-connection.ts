@@ -76,12 +76,10 @@ export class DedicatedConnection {
       release: async () => {
         if (lost.signal.aborted) return;
         this.#forget(name, lost);
-        await this.#ask(client, "select pg_advisory_unlock($1, hashtext($2)) as yes", [LOCKS, name]).catch(
-          (error: unknown) => {
-            // The lock goes with its connection.
-            cut(client, error instanceof Error ? error : new Error("unlocking failed"));
-          },
-        );
+        const unlocked = this.#ask(client, "select pg_advisory_unlock($1, hashtext($2)) as yes", [LOCKS, name]);
+        await unlocked.catch(() => {
+          cut(client, "unlocking failed"); // the lock goes with its connection
+        });
         lost.abort();
       },
     };

@@ -97,19 +97,13 @@ test.each<[string, () => Promise<void>, () => Promise<void>]>([
     await using database = opened(urls());
     await Promise.all(Array.from({ length: 3 }, () => answeredBy(database)));
     await hurt();
-    let asked = 0;
-    const counted = async (): Promise<boolean> => {
-      asked++;
-      return true;
-    };
     try {
       expect(await answeredBy(database)).toBe("primary");
-      for (let i = 0; i < 50; i++) expect(await answeredBy(database, counted)).toBe("primary");
+      // Each that waited for it would wait for a second or more: together longer than a test may take.
+      for (let i = 0; i < 100; i++) expect(await answeredBy(database)).toBe("primary");
     } finally {
       await heal();
     }
-    // Each that tried it would have waited a second or more.
-    expect(asked).toBe(0);
     expect(database.log.filter((line) => line.includes("reading from the primary"))).toHaveLength(1);
     await until("the replica is used again", async () => (await answeredBy(database)) === "replica");
     expect(database.log.join()).toContain("the replica answers again");
