@@ -111,6 +111,16 @@ test("a secret that a live node has bound with is neither deleted nor destroyed"
   expect(await world.secrets.get(path, signal)).toBeDefined();
 });
 
+test("while nobody can tell what is in use, nothing is deleted", async () => {
+  const { id, path } = await stageOne();
+  await world.database.db.update(credential).set({ state: "SUPERSEDED" });
+  world.forward(8 * DAY_MS);
+  const unknown = { ...deps(), credentialsInUse: () => Promise.reject(new Error("no reports of nodes")) };
+  await expect(sweepCredentials(unknown, signal)).rejects.toThrow("no reports of nodes");
+  expect(await world.secrets.get(path, signal)).toBeDefined();
+  expect(await stateOf(id)).toBe("SUPERSEDED");
+});
+
 test("a sweep that the secret store refused is completed by a later one", async () => {
   const { id, path } = await stageOne();
   world.forward(2 * HOUR_MS);
