@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
 import { operatorId } from "./sample-operator.ts";
 
@@ -12,7 +12,7 @@ export interface AdminWriter {
 /** Changes the operator with this number, again and again, as Connect-JSON over HTTP/1.1: what comes through the gateway. */
 export function adminWriter(url: string, token: string, number: number): AdminWriter {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  let rate = 100;
+  let rate = randomInt(100, 9_000); // no writer begins where another one stopped: a rate that is there already is no change
   const update = (): Promise<string> => {
     rate = rate === 9_999 ? 100 : rate + 1;
     const body = JSON.stringify({

@@ -37,7 +37,13 @@ try {
   for (const [name, measure] of Object.entries(measurements)) {
     if (positionals.length > 0 && !positionals.includes(name)) continue;
     say(name);
-    figures.push(...(await measure({ ...scene, say: (line) => say(`  ${line}`) })));
+    try {
+      figures.push(...(await measure({ ...scene, say: (line) => say(`  ${line}`) })));
+    } catch (error) {
+      // The others are worth having all the same.
+      console.error(error);
+      process.exitCode = 1;
+    }
   }
 } finally {
   await scene.close();

@@ -9,6 +9,7 @@ export const WATCH_OPERATORS = "/ops.v1.OperatorService/WatchOperators";
 /** Bookmarks are shorter, changes longer: each holds a whole operator. */
 const SHORTEST_CHANGE = 700;
 const PER_CONNECTION = 125;
+const LATE_MS = 30_000;
 
 /** Changes only, from now on, and the fewest bookmarks. */
 const request = frameOf(
@@ -67,6 +68,8 @@ export async function openWatches(url: string, path: string, count: number): Pro
       expected = changes * count;
       first = 0;
       done = Promise.withResolvers();
+      const late = AbortSignal.timeout(LATE_MS);
+      late.addEventListener("abort", () => done.reject(new Error(`${expected} changes didn't arrive`)));
       return Promise.race([done.promise, failed.promise]);
     },
     close: () => {
