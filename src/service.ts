@@ -29,6 +29,8 @@ import { startMetricsServer } from "./metrics-server.ts";
 import { logReady } from "./ready-log.ts";
 import { compileRules } from "./operators/check-operator.ts";
 import { operatorHandlers } from "./operators/handlers.ts";
+import { registerRelayMetrics } from "./relay/relay-metrics.ts";
+import { Relay } from "./relay/relay.ts";
 import { HealthState } from "./rpc/health.ts";
 import { localIdentity } from "./rpc/local-identity.ts";
 import { startServer } from "./server.ts";
@@ -136,7 +138,7 @@ interface Parts {
 /** The catalog and the features, on the backends. */
 async function startParts(
   config: Config,
-  { database, secrets }: Backends,
+  { database, secrets, bus, busIsShared }: Backends,
   {
     registry,
     logger,
@@ -166,6 +168,11 @@ async function startParts(
   const inUse = (): Promise<ReadonlySet<string>> => credentialsInUse(db, fleet);
   const sweep = new CredentialSweep({ db, secrets, credentialsInUse: inUse, now, logger });
   closing.push("the sweep of credentials", () => sweep.close());
+  if (busIsShared) {
+    const relay = Relay.start({ database, bus, catalog, logger });
+    closing.push("the relay", () => relay.close());
+    registerRelayMetrics(registry, relay);
+  }
   compileRules();
 
   registerServiceMetrics(registry, {

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Backends } from "../backends.ts";
-import { InProcessBus } from "../backends/bus/in-process-bus.ts";
+import { openJetStreamBus } from "../backends/bus/jetstream-bus.ts";
 import { passwordFromFile, passwordFromVault, type PasswordSource } from "../backends/secrets/password-source.ts";
 import type { VaultKv } from "../backends/secrets/vault-kv.ts";
 import { openVault } from "../backends/secrets/vault-open.ts";
@@ -15,7 +15,7 @@ import { readLocalTokens } from "../local-tokens.ts";
  * @throws StartError when a file that the settings name can't be used
  */
 export async function openClusterBackends(
-  { postgres, vault, localTokensFile }: ClusterConfig,
+  { postgres, nats, vault, localTokensFile }: ClusterConfig,
   closing: ClosingStack,
   logger: Logger,
 ): Promise<Backends> {
@@ -30,10 +30,15 @@ export async function openClusterBackends(
     logger,
   });
   closing.push("the database", () => database.close());
-  const bus = new InProcessBus();
+  const { servers, user, streams, replicas } = nats;
+  const password = passwordFrom(nats.password, kv) ?? NONE;
+  const bus = openJetStreamBus({ servers, user, password, streams, replicas, logger });
   closing.push("the bus", () => bus.close());
-  return { database, secrets, bus, busIsShared: false, adminTokens, printToken: `jq -r .admin ${localTokensFile}` };
+  return { database, secrets, bus, busIsShared: true, adminTokens, printToken: `jq -r .admin ${localTokensFile}` };
 }
+
+/** For servers that ask for no user either. */
+const NONE: PasswordSource = { get: () => Promise.resolve(""), forget: () => undefined };
 
 function passwordFrom(place: PasswordPlace, kv: VaultKv): PasswordSource | undefined {
   switch (place?.from) {
