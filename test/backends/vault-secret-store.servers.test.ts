@@ -61,7 +61,7 @@ describe("a secret in Vault", () => {
   test.each([
     ["without the field", { password: "planted-password-7f3a" }],
     ["that is no text", { connection_secret: 7 }],
-    ["that is no base64", { connection_secret: "planted-password-7f3a!" }],
+    ["that is no base64", { connection_secret: `${encoded("planted-password-7f3a")}!` }],
     ["that is another message", { connection_secret: Buffer.from("planted-password-7f3a").toString("base64") }],
   ])("%s is damaged, and the error doesn't show it", async (_, data) => {
     const path = newPath();
@@ -134,3 +134,8 @@ test("a web server that isn't Vault is unavailable, not a missing secret", async
   server.closeAllConnections();
   server.close();
 });
+
+/** A secret as it is stored. */
+function encoded(password: string): string {
+  return Buffer.from(toBinary(ConnectionSecretSchema, newSecret(password))).toString("base64");
+}
