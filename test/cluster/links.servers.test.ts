@@ -53,8 +53,9 @@ test("a slow link delays answers; a retargeted one leads elsewhere from the same
   const other = await echoServer("other:");
   await link.heal();
   await link.retarget(portOf(other));
-  const socket = connect(link.port, "127.0.0.1").end("hello");
+  const socket = connect(link.port, "127.0.0.1");
   expect(String((await once(socket, "data"))[0])).toContain("other:");
+  socket.destroy();
   other.close();
 });
 

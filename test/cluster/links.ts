@@ -11,7 +11,7 @@ export interface Links extends AsyncDisposable {
   to(host: string, port: number): Promise<Link>;
 }
 
-/** One way, from a port of 127.0.0.1 to a server. */
+/** One way, from a port of 127.0.0.1 to a server. It knows no half-closed connections: who ends one side ends both. */
 export interface Link {
   readonly port: number;
   /** Refuses new connections and ends the open ones, as the death of the server would. */
@@ -57,7 +57,7 @@ async function start(closing: ClosingStack): Promise<Omit<Links, typeof Symbol.a
 const BOTH_WAYS = ["upstream", "downstream"] as const;
 
 function link(url: string, port: number): Link {
-  const set = (change: { enabled: boolean } | { upstream: string }): Promise<unknown> => call("POST", url, change);
+  const set = (change: { enabled: boolean } | { upstream: string }): Promise<unknown> => call("PATCH", url, change);
   const add = (
     type: string,
     stream: (typeof BOTH_WAYS)[number],

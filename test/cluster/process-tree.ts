@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
  * own. Linux only, through /proc.
  */
 export function signalTree(root: number, signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): number[] {
+  if (root <= 1) throw new Error(`${root} is no server's process`); // To kill(2) it would mean everybody.
   // Whoever stands still forks no more while we look for its children.
   if (signal === "SIGKILL") send(root, "SIGSTOP");
   else send(root, signal);
