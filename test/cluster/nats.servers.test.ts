@@ -36,6 +36,15 @@ test("one node keeps what it acknowledged over kill -9", async () => {
   await connection.close();
 });
 
+test("Debian's older server starts with the same configuration", async () => {
+  await using nats = await startNats({ binary: "/usr/sbin/nats-server" });
+  const connection = await connectTo(nats);
+  const manager = await connection.jetstreamManager();
+  await manager.streams.add({ name: "SEEN", subjects: ["seen"], num_replicas: 3 });
+  expect(await connection.jetstream().publish("seen", "1")).toMatchObject({ seq: 1 });
+  await connection.close();
+});
+
 test("nobody gets in without the password", async () => {
   await using nats = await startNats({ nodes: 1 });
   const { servers } = nats;
