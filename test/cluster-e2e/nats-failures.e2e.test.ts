@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startCluster, type Cluster } from "../cluster/cluster.ts";
+import { until } from "../cluster/until.ts";
+import { startActivity, type Activity } from "./support-activity.ts";
+import { metricOf } from "./support-clients.ts";
+import { runFailureRow, type FailureRow } from "./support-failure-row.ts";
+
+const SLOW_MS = 250;
+
+const allLinks = ({ pods }: Cluster) => pods.flatMap(({ links }) => links.nats);
+/** The node that led OPS_CONFIG when the row began. */
+let leader = 0;
+const findLeader = async ({ nats }: Cluster) => (leader = await nats.leaderOf("OPS_CONFIG"));
+const linksToLeader = ({ pods }: Cluster) =>
+  pods.flatMap(({ links }) => {
+    const link = links.nats[leader];
+    return link === undefined ? [] : [link];
+  });
+
+const rows: readonly FailureRow[] = [
+  {
+    name: "the stream's leader is killed",
+    hurt: async (cluster) => cluster.nats.nodes[await findLeader(cluster)]?.server.kill(),
+    heal: ({ nats }) => nats.nodes[leader]?.server.start(),
+  },
+  {
+    name: "the stream's leader is frozen",
+    hurt: async (cluster) => cluster.nats.nodes[await findLeader(cluster)]?.server.pause(),
+    heal: ({ nats }) => nats.nodes[leader]?.server.resume(),
+  },
+  {
+    name: "every pod is cut off from the stream's leader, silently",
+    hurt: async (cluster) => {
+      await findLeader(cluster);
+      await Promise.all(linksToLeader(cluster).map((link) => link.blackHole()));
+    },
+    heal: (cluster) => Promise.all(linksToLeader(cluster).map((link) => link.heal())),
+  },
+  {
+    name: "all of NATS is killed",
+    hurt: ({ nats }) => Promise.all(nats.nodes.map(({ server }) => server.kill())),
+    heal: ({ nats }) => Promise.all(nats.nodes.map(({ server }) => server.start())),
+  },
+  {
+    name: "all of NATS is frozen",
+    hurt: ({ nats }) => nats.nodes.forEach(({ server }) => server.pause()),
+    heal: ({ nats }) => nats.nodes.forEach(({ server }) => server.resume()),
+  },
+  {
+    name: "every pod is cut off from all of NATS, silently",
+    hurt: (cluster) => Promise.all(allLinks(cluster).map((link) => link.blackHole())),
+    heal: (cluster) => Promise.all(allLinks(cluster).map((link) => link.heal())),
+  },
+  {
+    name: `NATS answers ${SLOW_MS} ms later`,
+    hurt: (cluster) => Promise.all(allLinks(cluster).map((link) => link.slow(SLOW_MS))),
+    heal: (cluster) => Promise.all(allLinks(cluster).map((link) => link.heal())),
+  },
+];
+
+/**
+ * Invariant (design.md §7, NATS): nobody who reads, writes or watches notices that the bus is away. Afterwards the relay catches up, and every read of a
+ * credential is in the audit trail once.
+ */
+describe("when NATS fails", () => {
+  let cluster: Cluster;
+  let activity: Activity;
+
+  beforeAll(async () => {
+    cluster = await startCluster();
+    activity = await startActivity(cluster);
+    await activity.well(0);
+  });
+  afterAll(async () => {
+    await activity?.[Symbol.asyncDispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  for (const row of rows) {
+    test(`${row.name}: the others go on`, async () => {
+      await runFailureRow(cluster, activity, row);
+      await until("the relay has told the stream everything", () => relayIsThere(cluster), 60_000);
+    });
+  }
+
+  test("every read of a credential is in the audit trail once", async () => {
+    const { pods, postgres } = cluster;
+    const reads = () =>
+      activity.calls.filter(({ kind, outcome }) => kind === "credential read" && outcome === "OK").length;
+    await activity[Symbol.asyncDispose]();
+    const expected = reads();
+    const stored = async () => {
+      const [row] = await postgres.primary.query<{ count: string }>(
+        "SELECT count(*) FROM audit_event WHERE method = 'GetConnectionCredential'",
+      );
+      return Number(row?.count);
+    };
+    // Reads whose answers the end of the test cut short were made too: at most one for each pod.
+    await until("all reads are stored", async () => (await stored()) >= expected, 60_000);
+    expect((await stored()) - expected).toBeLessThanOrEqual(pods.length);
+  });
+});
+
+/** One pod leads, and it has nothing left to tell. */
+async function relayIsThere({ pods }: Cluster): Promise<boolean> {
+  const leads = await Promise.all(pods.map((pod) => metricOf(pod, "ops_relay_leader")));
+  const lags = await Promise.all(pods.map((pod) => metricOf(pod, "ops_relay_lag_revisions")));
+  return leads.some((leading, index) => leading === 1 && (lags[index] ?? Infinity) <= pods.length);
+}

@@ -1,0 +1,121 @@
+import { expect } from "vitest";
+import type { Cluster, Pod } from "../cluster/cluster.ts";
+import { until } from "../cluster/until.ts";
+import { KINDS, type Activity, type Call, type Kind } from "./support-activity.ts";
+import { adminOf } from "./support-clients.ts";
+import { operatorOf, readHistory } from "./support-truth.ts";
+
+/** How often every pod must have answered each kind of call under the fault. */
+const ANSWERS_PER_POD = 4;
+
+/** A fault, and what the design's failure table says still works. */
+export interface FailureRow {
+  readonly name: string;
+  /** Resolves when the fault is in force. */
+  readonly hurt: (cluster: Cluster) => Promise<unknown> | void;
+  readonly heal: (cluster: Cluster) => Promise<unknown> | void;
+  /** How writes end under the fault; OK by default. Several: any of them. */
+  readonly writes?: readonly string[];
+  /** How writes of credentials end; as other writes by default. */
+  readonly credentialWrites?: readonly string[];
+  /** Whether reads must come to say that they may be old. */
+  readonly stale?: boolean;
+  /** Pods that can't be asked meanwhile. */
+  readonly gone?: (cluster: Cluster) => readonly Pod[];
+  /** More that holds under the fault. */
+  readonly also?: (cluster: Cluster) => Promise<void>;
+}
+
+/**
+ * Hurts, asks everything of every pod, heals, and asks until all is well; then nothing acknowledged is lost, nothing was made twice or by halves, and
+ * every catalog of the SDK holds the truth without having listed again.
+ */
+export async function runFailureRow(cluster: Cluster, activity: Activity, row: FailureRow): Promise<void> {
+  const gone = new Set(row.gone?.(cluster).map(({ name }) => name));
+  const alive = cluster.pods.filter(({ name }) => !gone.has(name));
+  const resyncsBefore = activity.resyncs.length;
+  const acknowledgedBefore = activity.acknowledged.length;
+  await row.hurt(cluster);
+  const hurtAt = performance.now();
+  try {
+    await activity.answered(hurtAt, ANSWERS_PER_POD, alive);
+    if (row.stale === true) await untilStale(activity, alive, hurtAt);
+    await row.also?.(cluster);
+  } finally {
+    await row.heal(cluster);
+  }
+  const healedAt = performance.now();
+  // A call that had not ended may owe its answer to the healing.
+  const under = activity.calls.filter(
+    ({ started, ended, pod }) => started >= hurtAt && ended <= healedAt && !gone.has(pod),
+  );
+  await activity.well(healedAt);
+  const revisions = await activity.converged();
+
+  const expected: Record<Kind, readonly string[]> = {
+    "mesh read": ["OK"],
+    "admin read": ["OK"],
+    "credential read": ["OK"],
+    readiness: ["OK"],
+    write: row.writes ?? ["OK"],
+    "credential write": row.credentialWrites ?? row.writes ?? ["OK"],
+  };
+  for (const kind of KINDS) {
+    const unexpected = under.filter((call) => call.kind === kind && !expected[kind].includes(call.outcome));
+    expect(unexpected, `${row.name}: ${kind}`).toEqual([]);
+  }
+  expect(activity.resyncs.slice(resyncsBefore), `${row.name}: catalogs that listed again`).toEqual([]);
+  await expectNothingLost(cluster, activity, alive);
+  const words = KINDS.map((kind) => `${kind} ${summary(under.filter((call) => call.kind === kind))}`).join(", ");
+  const acknowledged = activity.acknowledged.length - acknowledgedBefore;
+  console.log(
+    `${row.name}: ${words}; in all ${acknowledged} writes acknowledged, 0 lost, ${revisions} revisions so far`,
+  );
+}
+
+/** Every answer says since when it may be old. */
+function untilStale(activity: Activity, pods: readonly Pod[], since: number): Promise<void> {
+  return until(
+    "every pod says that what it reads may be old",
+    () =>
+      pods.every(({ name }) =>
+        (["mesh read", "admin read"] as const).every(
+          (kind) =>
+            activity.calls.findLast((call) => call.kind === kind && call.pod === name && call.started >= since)?.stale,
+        ),
+      ),
+    60_000,
+  );
+}
+
+/** Acknowledged writes are in the history, each once and in order, and the history is whole. */
+async function expectNothingLost(cluster: Cluster, activity: Activity, pods: readonly Pod[]): Promise<void> {
+  const { rows } = await readHistory(cluster.postgres);
+  const names = new Map<string, string[]>();
+  for (const row of rows) {
+    const { displayName } = operatorOf(row);
+    const sofar = names.get(row.operatorId) ?? [];
+    if (sofar.at(-1) !== displayName) sofar.push(displayName);
+    names.set(row.operatorId, sofar);
+  }
+  for (const [operatorId, made] of names) {
+    if (!operatorId.startsWith("written-")) continue;
+    const acknowledged = activity.acknowledged.filter((each) => each.operatorId === operatorId);
+    // The last one may be on its way to its caller.
+    const known = made.filter((name) => name !== "").slice(0, acknowledged.length);
+    expect(known, `names that ${operatorId} was given`).toEqual(acknowledged.map(({ displayName }) => displayName));
+  }
+  const [pod] = pods;
+  if (pod === undefined) throw new Error("no pod is left");
+  const { valid, problems } = await adminOf(pod, cluster, 20_000).verifyHistory({});
+  expect({ valid, problems }).toEqual({ valid: true, problems: [] });
+}
+
+function summary(calls: readonly Call[]): string {
+  const counts = new Map<string, number>();
+  for (const { outcome, stale } of calls) {
+    const word = stale ? `${outcome} (stale)` : outcome;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return [...counts].map(([word, count]) => `${count} ${word}`).join(" ");
+}

@@ -1,0 +1,108 @@
+import { randomUUID } from "node:crypto";
+import { opsReason } from "@operator-management/client";
+import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startCluster, type Cluster } from "../cluster/cluster.ts";
+import { until } from "../cluster/until.ts";
+import { startActivity, type Activity } from "./support-activity.ts";
+import { adminOf, meshOf } from "./support-clients.ts";
+import { runFailureRow, type FailureRow } from "./support-failure-row.ts";
+
+const SLOW_MS = 250;
+
+const allLinks = ({ pods }: Cluster) => pods.map(({ links }) => links.vault);
+const withoutVault = { credentialWrites: ["VAULT_UNAVAILABLE"] };
+
+const rows: readonly FailureRow[] = [
+  {
+    name: "Vault is sealed",
+    hurt: ({ vault }) => vault.seal(),
+    heal: ({ vault }) => vault.unseal(),
+    ...withoutVault,
+  },
+  {
+    name: "the service's token is revoked",
+    hurt: ({ vault }) => vault.revokeServiceToken(),
+    heal: () => undefined, // the agent's task
+    credentialWrites: ["OK", "VAULT_UNAVAILABLE"],
+  },
+  {
+    name: "Vault is killed",
+    hurt: ({ vault }) => vault.server.kill(),
+    heal: async ({ vault }) => {
+      await vault.server.start();
+      await vault.unseal();
+    },
+    ...withoutVault,
+  },
+  {
+    name: "Vault is frozen",
+    hurt: ({ vault }) => vault.server.pause(),
+    heal: ({ vault }) => vault.server.resume(),
+    ...withoutVault,
+  },
+  {
+    name: "every pod is cut off from Vault, silently",
+    hurt: (cluster) => Promise.all(allLinks(cluster).map((link) => link.blackHole())),
+    heal: (cluster) => Promise.all(allLinks(cluster).map((link) => link.heal())),
+    ...withoutVault,
+  },
+  {
+    name: `Vault answers ${SLOW_MS} ms later`,
+    hurt: (cluster) => Promise.all(allLinks(cluster).map((link) => link.slow(SLOW_MS))),
+    heal: (cluster) => Promise.all(allLinks(cluster).map((link) => link.heal())),
+  },
+];
+
+/**
+ * Invariant (design.md §7, Vault): without it credentials can't be written, and only those be read that a pod has read lately; everything else goes
+ * on. Afterwards what couldn't be read can.
+ */
+describe("when Vault fails", () => {
+  let cluster: Cluster;
+  let activity: Activity;
+
+  beforeAll(async () => {
+    cluster = await startCluster({ nats: 1, vault: { mode: "file", agent: true, tokenTtl: "6s" } });
+    activity = await startActivity(cluster);
+    await activity.well(0);
+  });
+  afterAll(async () => {
+    await activity?.[Symbol.asyncDispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  for (const row of rows) {
+    test(`${row.name}: the others go on`, async () => {
+      const unread = await storeUnread(cluster);
+      const isUnavailable = async () => {
+        if (row.credentialWrites === undefined || row.credentialWrites.includes("OK")) return;
+        for (const pod of cluster.pods) {
+          const error: unknown = await meshOf(pod, 10_000)
+            .getConnectionCredential(unread)
+            .catch((reason: unknown) => reason);
+          expect(opsReason(error)).toBe(ErrorReason.VAULT_UNAVAILABLE);
+        }
+      };
+      await runFailureRow(cluster, activity, { ...row, also: isUnavailable });
+      for (const pod of cluster.pods) {
+        await until("it can be read", async () => {
+          const { secret } = await meshOf(pod, 10_000).getConnectionCredential(unread);
+          return secret?.password === "pw-unread";
+        });
+      }
+    });
+  }
+});
+
+/** A credential that no pod has read yet. */
+async function storeUnread(cluster: Cluster) {
+  const [pod] = cluster.pods;
+  if (pod === undefined) throw new Error("a cluster without pods");
+  const admin = adminOf(pod, cluster, 20_000);
+  const operatorId = `unread-${randomUUID().slice(0, 8)}`;
+  await admin.createOperator({ operatorId, operator: { connections: { main: {} } } });
+  const of = { operatorId, connectionId: "main" };
+  const { credential, token } = await admin.setConnectionCredential({ ...of, systemId: "acme", password: "pw-unread" });
+  return { ...of, credentialId: credential?.id ?? "", minimumToken: token };
+}
