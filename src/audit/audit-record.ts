@@ -2,7 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Actor_KindSchema } from "@operator-management/contract/ops/v1/common_pb.js";
 import type { Caller } from "../rpc/caller.ts";
 import { reasonName, reasonOf } from "../rpc/errors.ts";
-import type { AuditRecord } from "./audit-queue.ts";
+import type { AuditRecord } from "./audit-batch.ts";
 
 /** One audited call. */
 export interface AuditedCall {

@@ -50,6 +50,8 @@ export async function asAdmin<T>(nats: Nats, work: (manager: JetStreamManager) =
 /** Leaves the servers as new. */
 export function removeStreams(nats: Nats): Promise<void> {
   return asAdmin(nats, async (manager) => {
-    for await (const name of manager.streams.names()) await manager.streams.delete(name);
+    for (const { config } of await manager.streams.list().next()) await manager.streams.delete(config.name);
+    const left = await manager.streams.list().next();
+    if (left.length > 0) throw new Error(`still there: ${left.map(({ config }) => config.name).join(", ")}`);
   });
 }

@@ -8,6 +8,7 @@ import { Actor_Kind, ActorSchema } from "@operator-management/contract/ops/v1/co
 import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { AuditQueue } from "../../src/audit/audit-queue.ts";
+import { InProcessBus } from "../../src/backends/bus/in-process-bus.ts";
 import { EmbeddedSecretStore } from "../../src/backends/secrets/embedded-secret-store.ts";
 import { SecretStoreUnavailableError, type SecretStore } from "../../src/backends/secrets/secret-store.ts";
 import { Catalog } from "../../src/catalog/catalog.ts";
@@ -75,7 +76,8 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
   });
   let ahead = 0;
   const now = (): Date => new Date(Date.now() + ahead);
-  const audit = new AuditQueue({ db: database.db, logger, intervalMs: 20 });
+  const bus = new InProcessBus();
+  const audit = new AuditQueue({ bus, db: database.db, logger, intervalMs: 20 });
   const deps = {
     db: database.db,
     history: wrappers.history?.(history) ?? history,
