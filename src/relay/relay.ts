@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { Bus } from "../backends/bus/bus.ts";
 import { sameBytes } from "../catalog/bytes.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { driverError } from "../db/database-error.ts";
+import { databaseFailure, driverError } from "../db/database-error.ts";
 import type { HeldLock, OpenDatabase } from "../db/db.ts";
 import { Outage } from "./outage.ts";
 import { isComplete, type Place } from "./place.ts";
@@ -109,8 +109,8 @@ export class Relay {
     while (!signal.aborted) {
       try {
         this.#woken = false;
-        await this.#turn(signal);
-        this.#outage.ended(this.lag);
+        const published = await this.#turn(signal);
+        if (published || this.#isUpToDate()) this.#outage.ended(this.lag);
         await this.#sleep(signal);
       } catch (error) {
         if (signal.aborted) break;
@@ -120,21 +120,25 @@ export class Relay {
     }
   }
 
-  /** Does all that there is to do, if it is this process's turn. */
-  async #turn(signal: AbortSignal): Promise<void> {
+  /** Does all that there is to do, if it is this process's turn; false when it isn't. */
+  async #turn(signal: AbortSignal): Promise<boolean> {
     const now = performance.now();
-    if (now - this.#lookedAt >= this.#times.poll) {
-      await this.#tryToLead();
+    const isDue = now - this.#lookedAt >= this.#times.poll;
+    if (isDue) await this.#tryToLead();
+    // Whoever publishes looks each time: what is appended to a stream that was emptied would make it look well.
+    if (isDue || this.leads || this.#standsIn) {
       const changed = await this.#publisher.look(signal);
-      this.#lookedAt = now;
-      this.#standsIn = !this.leads && this.#isLeftAlone(changed);
+      if (isDue) this.#standsIn = !this.leads && this.#isLeftAlone(changed);
+      else if (changed) this.#standsIn = false;
     }
-    if (!this.leads && !this.#standsIn) return;
+    if (isDue) this.#lookedAt = now;
+    if (!this.leads && !this.#standsIn) return false;
     await this.#publishAll(signal);
-    if (performance.now() < this.#reconcileAt) return;
+    if (performance.now() < this.#reconcileAt) return true;
     const step = await this.#publisher.reconcile(signal);
     this.#reconcileAt = performance.now() + this.#times.reconcile;
     if (step === "overtaken") this.#reconcileWithin(this.#times.reconcileSoon);
+    return true;
   }
 
   async #publishAll(signal: AbortSignal): Promise<void> {
@@ -153,16 +157,20 @@ export class Relay {
 
   async #tryToLead(): Promise<void> {
     if (this.leads) return;
-    this.#lock = await this.#options.database.tryLock("relay");
-    if (this.#lock !== undefined) this.#options.logger.info("this process relays changes to the bus");
+    try {
+      this.#lock = await this.#options.database.tryLock("relay");
+    } catch (error) {
+      // The lock only saves work, and the next look tries again; whether changes can be read is found out by reading them.
+      if (databaseFailure(error) === undefined) throw error;
+    }
+    if (this.leads) this.#options.logger.info("this process relays changes to the bus");
   }
 
   /** Whether the stream has been behind for long, without any progress by others: whoever has the lock is frozen. */
   #isLeftAlone(changed: boolean): boolean {
     const { catalog, logger } = this.#options;
     if (this.#standsIn && !changed) return true;
-    const known = catalog.loaded && catalog.staleSince === undefined;
-    if (!known || isTold(catalog.position, this.#publisher.end?.place)) {
+    if (!catalog.loaded || catalog.staleSince !== undefined || this.#isUpToDate()) {
       this.#behindSince = undefined;
       return false;
     }
@@ -172,6 +180,13 @@ export class Relay {
     if (now - this.#behindSince < this.#times.stall) return false;
     logger.warn({ lag: this.lag }, "another process has the relay's lock, but doesn't publish: standing in for it");
     return true;
+  }
+
+  /** Whether the stream, as it was seen last, holds all that the database, as the catalog saw it last, has. */
+  #isUpToDate(): boolean {
+    const { catalog } = this.#options;
+    if (!catalog.loaded || catalog.staleSince !== undefined) return false;
+    return isTold(catalog.position, this.#publisher.end?.place);
   }
 
   #reconcileWithin(ms: number): void {
