@@ -163,7 +163,7 @@ async function startParts(
   const fleet = new Fleet(now);
   const recorder = new FleetRecorder({ db, fleet, logger, now });
   closing.push("the fleet's recorder", () => recorder.close());
-  const audit = new AuditQueue({ db, logger });
+  const audit = new AuditQueue({ bus, db, logger });
   closing.push("the audit queue", () => audit.close());
   const inUse = (): Promise<ReadonlySet<string>> => credentialsInUse(db, fleet);
   const sweep = new CredentialSweep({ db, secrets, credentialsInUse: inUse, now, logger });
