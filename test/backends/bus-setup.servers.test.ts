@@ -1,0 +1,112 @@
+import { RetentionPolicy } from "nats";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Bus } from "../../src/backends/bus/bus.ts";
+import type { JetStreamBusOptions } from "../../src/backends/bus/jetstream-bus.ts";
+import { startNats, type Nats } from "../cluster/nats.ts";
+import { until } from "../cluster/until.ts";
+import { bytes } from "./bus-contract.ts";
+import { asAdmin, connected, jetStreamBus, keptLog, removeStreams } from "./jetstream-buses.ts";
+
+let nats: Nats;
+const buses: Bus[] = [];
+const { signal } = new AbortController();
+
+beforeAll(async () => {
+  nats = await startNats({ nodes: 1 });
+});
+afterEach(async () => {
+  await Promise.all(buses.splice(0).map((bus) => bus.close()));
+  await removeStreams(nats);
+});
+afterAll(() => nats[Symbol.asyncDispose]());
+
+function open(options: Partial<JetStreamBusOptions> = {}): Bus {
+  const bus = jetStreamBus(nats, options);
+  buses.push(bus);
+  return bus;
+}
+
+test("the streams are made as they should be", async () => {
+  await connected(open());
+  const [config, audit] = await asAdmin(nats, (manager) =>
+    Promise.all(["OPS_CONFIG", "OPS_AUDIT"].map(async (name) => (await manager.streams.info(name)).config)),
+  );
+  expect(config).toMatchObject({
+    subjects: ["ops.config.v1.>"],
+    retention: "limits",
+    storage: "file",
+    max_msgs_per_subject: 1,
+    max_age: 0,
+    max_msgs: -1,
+    max_bytes: -1,
+  });
+  expect(audit).toMatchObject({ subjects: ["ops.audit.v1"], retention: "workqueue", storage: "file", max_age: 0 });
+});
+
+test("a stream's settings are adapted where that is possible, and what was set besides is left alone", async () => {
+  const config = { name: "OPS_CONFIG", subjects: ["ops.config.v1.>"], max_msgs_per_subject: 7, max_bytes: 1_000_000 };
+  await asAdmin(nats, (manager) => manager.streams.add(config));
+  await connected(open());
+  const adapted = await asAdmin(nats, (manager) => manager.streams.info("OPS_CONFIG"));
+  expect(adapted.config).toMatchObject({ max_msgs_per_subject: 1, max_bytes: 1_000_000 });
+});
+
+test("a stream that can't be adapted is a matter for a person: one error, until it is put right", async () => {
+  const wrong = { name: "OPS_AUDIT", subjects: ["ops.audit.v1"], retention: RetentionPolicy.Limits };
+  await asAdmin(nats, (manager) => manager.streams.add(wrong));
+  const log = keptLog();
+  const bus = open(log);
+  await until("it has told", () => log.lines.length > 0);
+  expect(bus.connected).toBe(false);
+  expect(log.lines[0]).toMatchObject({ level: "error" });
+  expect(JSON.stringify(log.lines[0]!.details)).toContain("OPS_AUDIT has retention");
+  await asAdmin(nats, (manager) => manager.streams.delete("OPS_AUDIT"));
+  await connected(bus);
+  expect(log.lines.map(({ level }) => level)).toEqual(["error", "info"]);
+});
+
+test("with expect it makes no stream, says which are missing, and works once somebody else has made them", async () => {
+  const log = keptLog();
+  const bus = open({ ...log, streams: "expect" });
+  await until("it has told", () => log.lines.length > 0);
+  expect(log.lines[0]).toMatchObject({ level: "error" });
+  expect(JSON.stringify(log.lines[0]!.details)).toMatch(/OPS_CONFIG is missing.*OPS_AUDIT is missing/);
+  expect(await asAdmin(nats, async (manager) => (await manager.streams.list().next()).length)).toBe(0);
+  await asAdmin(nats, async (manager) => {
+    await manager.streams.add({ name: "OPS_CONFIG", subjects: ["ops.config.v1.>"], max_msgs_per_subject: 1 });
+    const retention = RetentionPolicy.Workqueue;
+    await manager.streams.add({ name: "OPS_AUDIT", subjects: ["ops.audit.v1"], retention });
+  });
+  await connected(bus);
+  expect(await bus.publish("ops.config.v1.a", bytes("1"), { signal })).toBe(1);
+});
+
+test("a rotated password is asked for anew; no password is logged", async () => {
+  let kept = "an old password";
+  const password = { get: () => Promise.resolve(kept), forget: () => void (kept = nats.password) };
+  const log = keptLog();
+  await connected(open({ ...log, password }));
+  expect(log.lines.map(({ level }) => level)).toEqual(["warn", "info"]);
+  expect(JSON.stringify(log.lines)).not.toMatch(new RegExp(`an old password|${nats.password}`));
+});
+
+test("a password that stays wrong is one error, and a place of passwords that is away is waited for", async () => {
+  let answer = (): Promise<string> => Promise.resolve("wrong");
+  const password = { get: () => answer(), forget: () => undefined };
+  const log = keptLog();
+  const bus = open({ ...log, password });
+  await until("it has told", () => log.lines.some(({ level }) => level === "error"));
+  answer = () => Promise.reject(new Error("no password can be read"));
+  expect(JSON.stringify(log.lines)).not.toContain("wrong");
+  answer = () => Promise.resolve(nats.password);
+  await connected(bus);
+  expect(log.lines.map(({ level }) => level)).toEqual(["warn", "error", "info"]);
+});
+
+test("closing ends it while it is still trying", async () => {
+  const bus = open({ servers: ["127.0.0.1:9"] });
+  const consumption = bus.consume({ stream: "OPS_AUDIT", durable: "writer" }, () => Promise.resolve());
+  await consumption.close();
+  await bus.close();
+  await expect(bus.lastSequence("OPS_CONFIG", signal)).rejects.toThrow("not connected");
+});
