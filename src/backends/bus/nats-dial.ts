@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createConnection } from "node:net";
 import { connect, DebugEvents, type NatsConnection, type Status } from "nats";
 
@@ -47,11 +46,15 @@ async function greeting(server: string): Promise<void> {
     () => socket.destroy(new Error(`${server} takes connections but says nothing`)),
     DIAL_DEADLINE_MS,
   );
+  const heard = Promise.withResolvers<void>();
+  socket.once("data", () => heard.resolve());
+  socket.on("error", heard.reject);
+  // What stands before a server that is away may take the connection and end it in good order.
+  socket.once("close", () => heard.reject(new Error(`${server} ended the connection without a word`)));
   try {
-    await once(socket, "data");
+    await heard.promise;
   } finally {
     clearTimeout(deadline);
-    socket.on("error", () => undefined); // nobody listens any more
     socket.destroy();
   }
 }
