@@ -34,7 +34,7 @@ export async function openScene(say: (line: string) => void): Promise<Scene & { 
   const cluster = await startCluster({ pods: 0, links: false });
   try {
     const { primary, serviceUrl } = cluster.postgres;
-    await seed(serviceUrl, 0, OPERATORS);
+    await seed(serviceUrl, 0, OPERATORS, say);
     await primary.query(`create database ${BASELINE} template ops owner ops_owner`, [], "postgres");
     const pod = await cluster.startPod();
     const editors = [cluster.tokens.editor, cluster.tokens.admin];

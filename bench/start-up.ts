@@ -27,7 +27,7 @@ export async function startUp({ cluster, pod, say }: Scene): Promise<Figure[]> {
   for (const size of SIZES) {
     if (size > present) {
       say(`adding operators, up to ${size}`);
-      await seed(serviceUrl, present, size);
+      await seed(serviceUrl, present, size, say);
       present = size;
     }
     const service: Start[] = [];
