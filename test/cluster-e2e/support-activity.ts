@@ -42,9 +42,9 @@ const PAUSES: Readonly<Record<Kind, number>> = {
 const PATIENCE: Readonly<Record<Kind, number>> = {
   "mesh read": 5_000,
   "admin read": 10_000,
-  write: 20_000,
+  write: 30_000,
   "credential read": 10_000,
-  "credential write": 20_000,
+  "credential write": 30_000,
   readiness: 5_000,
 };
 
@@ -81,19 +81,15 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
   const resyncs: string[] = [];
   const problems: unknown[] = [];
 
-  const call = async (
-    kind: Kind,
-    pod: Pod,
-    make: () => Promise<{ readonly staleSince?: unknown }>,
-  ): Promise<boolean> => {
+  const call = async (kind: Kind, pod: Pod, make: () => Promise<object>): Promise<boolean> => {
     const started = performance.now();
     const note = (outcome: string, stale: boolean): void => {
       if (signal.aborted) return; // it may have been cut short
       calls.push({ kind, pod: pod.name, started, ended: performance.now(), outcome, stale });
     };
     try {
-      const { staleSince } = await make();
-      note("OK", staleSince !== undefined);
+      const answer = await make();
+      note("OK", "staleSince" in answer && answer.staleSince !== undefined);
       return true;
     } catch (error) {
       note(outcomeOf(error), false);

@@ -90,6 +90,7 @@ function untilStale(activity: Activity, pods: readonly Pod[], since: number): Pr
 
 /** Acknowledged writes are in the history, each once and in order, and the history is whole. */
 async function expectNothingLost(cluster: Cluster, activity: Activity, pods: readonly Pod[]): Promise<void> {
+  const acknowledged = Map.groupBy(activity.acknowledged, ({ operatorId }) => operatorId);
   const { rows } = await readHistory(cluster.postgres);
   const names = new Map<string, string[]>();
   for (const row of rows) {
@@ -100,10 +101,10 @@ async function expectNothingLost(cluster: Cluster, activity: Activity, pods: rea
   }
   for (const [operatorId, made] of names) {
     if (!operatorId.startsWith("written-")) continue;
-    const acknowledged = activity.acknowledged.filter((each) => each.operatorId === operatorId);
-    // The last one may be on its way to its caller.
-    const known = made.filter((name) => name !== "").slice(0, acknowledged.length);
-    expect(known, `names that ${operatorId} was given`).toEqual(acknowledged.map(({ displayName }) => displayName));
+    const expected = (acknowledged.get(operatorId) ?? []).map(({ displayName }) => displayName);
+    // What was made since may be on its way to its caller.
+    const known = made.filter((name) => name !== "").slice(0, expected.length);
+    expect(known, `names that ${operatorId} was given`).toEqual(expected);
   }
   const [pod] = pods;
   if (pod === undefined) throw new Error("no pod is left");
