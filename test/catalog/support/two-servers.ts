@@ -1,4 +1,4 @@
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { drizzle } from "drizzle-orm/pglite";
 import type { Database, HeldLock, OpenDatabase, Transaction } from "../../../src/db/db.ts";
 import { databaseFailure } from "../../../src/db/database-error.ts";
@@ -94,9 +94,11 @@ export class TwoServers implements OpenDatabase {
   }
 }
 
-const closed = await PGlite.create("memory://");
-await closed.close();
-const away: Database = drizzle({ client: closed, schema });
+const refuse = (): Promise<never> => Promise.reject(new Error("PGlite is closed"));
+const away = databaseOver(refuse);
+const frozen = databaseOver(() => new Promise(() => undefined));
 
-const never = (): Promise<never> => new Promise(() => undefined);
-const frozen: Database = drizzle({ client: { query: never, transaction: never } as unknown as PGlite, schema });
+/** Drizzle over a driver that does with every statement what the function does. */
+function databaseOver(run: () => Promise<never>): Database {
+  return drizzle({ client: { query: run, transaction: run } as unknown as PGlite, schema });
+}
