@@ -77,10 +77,9 @@ test("writers that all wait for a lock starve neither the tail nor reads, and gi
   const writers = Array.from({ length: 5 }, () =>
     rejection(database.db.transaction((tx) => tx.execute(sql`select 1 from config_head for update`))),
   );
-  await until("all five wait", async () => {
-    const waiting = await postgres.primary.query("select from pg_stat_activity where wait_event_type = 'Lock'");
-    return waiting.length === 5;
-  });
+  const waiting = async (): Promise<number> =>
+    (await postgres.primary.query("select from pg_stat_activity where wait_event_type = 'Lock'")).length;
+  await until("all five wait", async () => (await waiting()) === 5);
   expect(await rows(database.tail, "select 1 as one")).toEqual([{ one: 1 }]);
   expect(
     await database.readSnapshot(
@@ -88,6 +87,7 @@ test("writers that all wait for a lock starve neither the tail nor reads, and gi
       async () => false,
     ),
   ).toEqual([{ one: 1 }]);
+  expect(await waiting()).toBe(5); // still: nobody had to give up first
   for (const error of await Promise.all(writers)) {
     expect([sqlState(error), databaseFailure(error)]).toEqual(["55P03", "refused"]);
   }
@@ -143,4 +143,7 @@ test("a transaction's own error comes out as it is, and the next transaction doe
   });
   expect(await rejection(failed)).toBe(thrown);
   for (let i = 0; i < 10; i++) expect(await rows(database.db, "select 1 as one")).toEqual([{ one: 1 }]);
+  const [before] = await rows<{ pid: number }>(database.db, "select pg_backend_pid() as pid");
+  await rows(database.db, "begin"); // whoever leaves one open doesn't leave it to the next
+  expect(await rows(database.db, "select pg_backend_pid() as pid")).not.toEqual([before]);
 });
