@@ -59,8 +59,8 @@ describe("clients over three pods that are killed, frozen and hear late from the
       }
       return acknowledged;
     });
-    const acknowledged = (await Promise.all(writers)).flat();
-    const inflicted = await faults;
+    const [acknowledgements, inflicted] = await Promise.all([Promise.all(writers), faults]);
+    const acknowledged = acknowledgements.flat();
     const last = Math.max(...acknowledged.map(({ position }) => position.revision));
     const seen = await Promise.all(watchers.map((watcher) => watcher.finishAt(last)));
 
