@@ -24,6 +24,7 @@ const histories: [string, () => Promise<unknown>][] = [
   ["ends earlier", () => relayed.store.loseHistory().then(() => relayed.store.commit({ put: "alpha" }))],
   ["has another last revision", () => forkAt(3)],
   ["has grown beyond the stream's", () => forkAt(9)],
+  ["has grown far beyond the stream's", () => forkAt(80)],
   ["is another store's", () => relayed.store.reset().then(() => forkAt(5))],
   ["is empty", () => relayed.store.loseHistory()],
 ];
@@ -47,6 +48,7 @@ test.each(histories)(
     expect(relay.resets).toBe(1);
     await until("the lost operator is said to be gone", () => story(bus.taken).at(-1) === "lost gone");
     expect(consumer.operators.has("lost")).toBe(false);
+    expect(story(bus.taken)[0]).toBe("reset");
     expect(stepsBack(bus.taken)).toEqual([]);
     await relayed.store.commit({ put: "beta" });
     await relayed.told();
