@@ -17,6 +17,7 @@ import { credentialHandlers } from "./credentials/handlers.ts";
 import { credentialReadHandlers } from "./credentials/read-handlers.ts";
 import { SecretCache } from "./credentials/secret-cache.ts";
 import { CredentialSweep } from "./credentials/sweep.ts";
+import { SchemaError } from "./db/schema-level.ts";
 import { openEmbeddedBackends } from "./embedded/backends.ts";
 import { credentialsInUse } from "./fleet/credentials-in-use.ts";
 import { FleetRecorder } from "./fleet/fleet-recorder.ts";
@@ -206,7 +207,13 @@ async function startParts(
       // A database that never answers must not keep the process from being stopped: closing the tail rejects `loaded`.
       const stop = (): void => void tail.close();
       signal?.addEventListener("abort", stop, { once: true });
-      await tail.loaded.finally(() => signal?.removeEventListener("abort", stop));
+      try {
+        await tail.loaded;
+      } catch (error) {
+        throw error instanceof SchemaError ? new StartError(error.message, { cause: error }) : error;
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
       await recorder.refresh();
     },
   };

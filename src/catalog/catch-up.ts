@@ -1,5 +1,6 @@
-import type { OpenDatabase } from "../db/db.ts";
 import type { Position } from "@operator-management/client";
+import type { OpenDatabase } from "../db/db.ts";
+import { requireSchema } from "../db/schema-level.ts";
 import { sameBytes } from "./bytes.ts";
 import type { Catalog } from "./catalog.ts";
 import { InRecoveryError, loadCatalog, readHead } from "./load.ts";
@@ -35,10 +36,11 @@ export interface Reload {
 
 /**
  * Brings the catalog to the primary's head: by whole revisions whose fingerprints lead from its position to the head's, or by loading it as
- * a whole when none do. Changes nothing unless it succeeds. Throws InRecoveryError, SilentError, the database's errors.
+ * a whole when none do. Changes nothing unless it succeeds. Throws SchemaError, InRecoveryError, SilentError, the database's errors.
  */
 export async function catchUp(deps: CatchUpDeps): Promise<Reload | undefined> {
   const { database, catalog, ringLimits, patience, signal } = deps;
+  if (!catalog.loaded) await unlessSilent(patience.headMs, signal, () => requireSchema(database.tail));
   const { position: head, inRecovery } = await unlessSilent(patience.headMs, signal, () => readHead(database.tail));
   if (inRecovery) throw new InRecoveryError();
   if (!catalog.loaded) return load(deps, "start", false);
@@ -64,6 +66,7 @@ export async function loadFromStandby({
 }: CatchUpDeps): Promise<Reload | undefined> {
   const { replica } = database;
   if (replica === undefined || catalog.loaded) return undefined;
+  await unlessSilent(patience.headMs, signal, () => requireSchema(replica));
   const loaded = await unlessSilent(patience.readMs, signal, (progress) =>
     loadCatalog(replica, undefined, { limits: ringLimits, standby: true, progress }),
   );

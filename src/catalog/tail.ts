@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { driverError, sqlState } from "../db/database-error.ts";
 import type { OpenDatabase } from "../db/db.ts";
+import { SchemaError } from "../db/schema-level.ts";
 import { CONFIG_CHANGED } from "../history/write-revision.ts";
 import type { Catalog, CatalogSource } from "./catalog.ts";
 import { catchUp, loadFromStandby, type CatchUpDeps, type Patience, type Reload } from "./catch-up.ts";
@@ -45,6 +46,8 @@ export class Tail implements CatalogSource {
   #unlisten: (() => Promise<void>) | undefined;
   #lastSuccess = new Date();
   #pause = POLL_MS;
+  /** Whether the last poll failed. */
+  #failing = false;
   #standbyFailing = false;
 
   /** Begins at once; `loaded` tells when the catalog can be read. */
@@ -105,8 +108,14 @@ export class Tail implements CatalogSource {
         this.#succeeded(started);
         for (const asked of asking) asked.resolve();
       } catch (error) {
-        this.#failed(error);
         for (const asked of asking) asked.reject(error);
+        if (error instanceof SchemaError) {
+          // Waiting doesn't help: somebody has to migrate the database, or to start another release.
+          this.#closed = true;
+          this.#loaded.reject(error);
+          break;
+        }
+        this.#failed(error);
         await this.#startFromStandby();
       } finally {
         clearTimeout(watchdog);
@@ -164,6 +173,7 @@ export class Tail implements CatalogSource {
     const { catalog, logger } = this.#options;
     if (catalog.staleSince !== undefined) logger.info({ staleSince: catalog.staleSince }, "the primary answers again");
     catalog.staleSince = undefined;
+    this.#failing = false;
     this.#lastSuccess = started;
     this.#pause = POLL_MS;
   }
@@ -172,7 +182,8 @@ export class Tail implements CatalogSource {
     const { catalog, logger } = this.#options;
     this.failures++;
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
-    if (catalog.staleSince === undefined) {
+    // Not by staleSince: what is slow before it fails is marked already.
+    if (!this.#failing) {
       const err = driverError(error);
       if (catalog.loaded) logger.warn({ err }, "the primary can't be read: serving from memory, marked stale");
       else
@@ -181,6 +192,7 @@ export class Tail implements CatalogSource {
           "the primary can't be read, and nothing is loaded yet that could be served; trying again",
         );
     }
+    this.#failing = true;
     this.#markStale();
   }
 

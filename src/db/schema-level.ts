@@ -38,6 +38,17 @@ export async function checkSchema(
   return { state: "too old", text };
 }
 
+/** This release can't run on the database's schema; the text says what to do. */
+export class SchemaError extends Error {
+  override readonly name = "SchemaError";
+}
+
+/** @throws SchemaError where `checkSchema` finds that this release can't run */
+export async function requireSchema(db: Database): Promise<void> {
+  const check = await checkSchema(db);
+  if (check.state !== "ok") throw new SchemaError(check.text);
+}
+
 /** The known migrations that weren't applied yet, in order. */
 export function missingFrom(
   applied: readonly { readonly createdAt: number }[],

@@ -10,6 +10,7 @@ import type { ClosingStack } from "../closing-stack.ts";
 import type { EmbeddedConfig } from "../config.ts";
 import type { OpenDatabase } from "../db/db.ts";
 import { openEmbeddedDatabase } from "../db/embedded-database.ts";
+import { NewerSchemaError } from "../db/migrate.ts";
 import { readLocalTokens } from "../local-tokens.ts";
 import { StartError } from "../start-error.ts";
 import { openDataFolder, type DataFolder } from "./data-folder.ts";
@@ -58,6 +59,7 @@ async function openDatabase(folder: DataFolder, logger: Logger): Promise<OpenDat
   try {
     return await openEmbeddedDatabase(path);
   } catch (cause) {
+    if (cause instanceof NewerSchemaError) throw new StartError(cause.message, { cause });
     throw new StartError(
       `the database in ${path} can't be opened. If it is not worth keeping, move ${folder.path} away and start again`,
       { cause },
