@@ -1,21 +1,17 @@
 import { setTimeout } from "node:timers/promises";
 import { nanos } from "nats";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Bus } from "../../src/backends/bus/bus.ts";
-import type { Database } from "../../src/db/db.ts";
-import { asAdmin, connected, jetStreamBus, removeStreams } from "../backends/jetstream-buses.ts";
-import type { TestStore } from "../catalog/support/test-store.ts";
+import { asAdmin, removeStreams } from "../backends/jetstream-buses.ts";
 import { startNats, type Nats } from "../cluster/nats.ts";
 import { startPostgres, type Postgres } from "../cluster/postgres.ts";
 import { until } from "../cluster/until.ts";
 import { migrated } from "../db/opened-database.ts";
-import { ConfigConsumer } from "./config-consumer.ts";
 import { startRelayPod } from "./support/relay-pod.ts";
-import { liveOperators, stepsBack, storeState, story, streamState } from "./support/stream-and-store.ts";
+import { startConsumer, told, writeStorm } from "./support/storm-and-consumer.ts";
+import { stepsBack, story, streamState } from "./support/stream-and-store.ts";
 import type { Fault } from "./support/tapped-bus.ts";
 
 const STREAM = "OPS_CONFIG";
-const WRITERS = 16;
 
 let nats: Nats;
 let postgres: Postgres;
@@ -40,7 +36,7 @@ test("a stolen lock, again and again, and a relay that ignores it, under 16 writ
   await using one = await startRelayPod({ nats, url });
   await using two = await startRelayPod({ nats, url });
   await using rude = await startRelayPod({ nats, url, ignoresLock: true });
-  await using consumer = await startConsumer(one.database.db);
+  await using consumer = await startConsumer(nats, one.database.db);
   let writing = true;
   const thefts = (async () => {
     let count = 0;
@@ -69,7 +65,7 @@ test("a stolen lock, again and again, and a relay that ignores it, under 16 writ
 test("a publisher frozen past the dedupe window does nothing when it thaws", async () => {
   const url = await newDatabase();
   await using zombie = await startRelayPod({ nats, url, ignoresLock: true });
-  await using consumer = await startConsumer(zombie.database.db);
+  await using consumer = await startConsumer(nats, zombie.database.db);
   await zombie.store.commit({ put: "alpha" });
   await told(zombie.bus, zombie.database.db);
   const windowMs = 100;
@@ -109,7 +105,7 @@ test.each<[string, (manager: Manager) => Promise<unknown>]>([
   const url = await newDatabase();
   await using one = await startRelayPod({ nats, url });
   await using two = await startRelayPod({ nats, url, ignoresLock: true });
-  await using consumer = await startConsumer(one.database.db);
+  await using consumer = await startConsumer(nats, one.database.db);
   let writing = true;
   const harms = (async () => {
     let count = 0;
@@ -135,7 +131,7 @@ test.each<[string, (manager: Manager) => Promise<unknown>]>([
 test("kill -9 of the stream's leader under writers costs time only", async () => {
   const url = await newDatabase();
   await using one = await startRelayPod({ nats, url });
-  await using consumer = await startConsumer(one.database.db);
+  await using consumer = await startConsumer(nats, one.database.db);
   const writing = writeStorm(one.store, 6);
   await until("some is told", () => one.relay.published > 20);
   const leader = nats.nodes[await nats.leaderOf(STREAM)]!;
@@ -154,7 +150,7 @@ test("a failover that loses commits is told anew; the former primary, back and w
   await using pair = await startPostgres({ replica: true });
   await migrated(pair);
   const before = await startRelayPod({ nats, url: pair.serviceUrl });
-  await using consumer = await startConsumer(before.database.db);
+  await using consumer = await startConsumer(nats, before.database.db);
   await before.store.commit({ put: "alpha" }, { put: "beta" });
   await told(before.bus, before.database.db);
   await until("the standby has it", async () => {
@@ -192,23 +188,6 @@ type Manager = Parameters<Parameters<typeof asAdmin>[1]>[0];
 
 const forever = (): AbortSignal => new AbortController().signal;
 
-/** Sixteen writers that put, delete and undelete operators of their own and common ones; resolves with the head's revision. */
-async function writeStorm(store: TestStore, rounds: number): Promise<bigint> {
-  await Promise.all(
-    Array.from({ length: WRITERS }, async (_, writer) => {
-      const id = `own-${writer}`;
-      for (let round = 0; round < rounds; round++) {
-        const notes = `${writer} ${round}`;
-        await store.commit({ put: id, with: { notes } }, { put: `common-${(writer + round) % 4}`, with: { notes } });
-        if (round === 3) await store.commit({ delete: id });
-        if (round === 3 && writer % 2 === 0) await store.commit({ purge: id });
-        else if (round === 3) await store.commit({ undelete: id });
-      }
-    }),
-  );
-  return (await store.head()).revision;
-}
-
 /** Ends the sessions that hold an advisory lock; returns how many there were. */
 async function stealLock(): Promise<number> {
   const rows = await postgres.primary.query(
@@ -229,46 +208,4 @@ async function stopReplication({ replica }: Postgres): Promise<void> {
 async function robLast(manager: Manager): Promise<void> {
   const { state } = await manager.streams.info(STREAM);
   await manager.streams.deleteMessage(STREAM, state.last_seq).catch(() => undefined); // already gone, or superseded
-}
-
-function told(bus: Bus, db: Database): Promise<void> {
-  return until(
-    "the stream says what the database does",
-    async () => text(await streamState(bus)) === text(await storeState(db)),
-    40_000,
-  );
-}
-
-interface StartedConsumer extends AsyncDisposable {
-  readonly of: ConfigConsumer;
-  heard(db: Database): Promise<void>;
-}
-
-/** A reference consumer on a connection of its own. */
-async function startConsumer(db: Database): Promise<StartedConsumer> {
-  const bus = jetStreamBus(nats);
-  await connected(bus);
-  const of = ConfigConsumer.start(bus, "reference", async (id) => {
-    const hex = (await liveOperators(db))[id];
-    return hex === undefined ? undefined : new Uint8Array(Buffer.from(hex, "hex"));
-  });
-  const known = (): string =>
-    text(Object.fromEntries([...of.operators].map(([id, b]) => [id, Buffer.from(b).toString("hex")])));
-  return {
-    of,
-    heard: (other) =>
-      until(
-        "the consumer knows what the database holds",
-        async () => known() === text(await liveOperators(other)),
-        40_000,
-      ),
-    [Symbol.asyncDispose]: async () => {
-      await of.close();
-      await bus.close();
-    },
-  };
-}
-
-function text(record: Record<string, string>): string {
-  return JSON.stringify(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
