@@ -1,18 +1,49 @@
-// Prints "N passed, N failed" from the report of vitest's JSON reporter. A test file that could not even be loaded, and a
-// missing report, count as one failure each.
-// Usage: node count-tests.mjs report.json
+// Prints "N passed, N failed" from reports of vitest's JSON reporter, the first of the whole run, the second (if any) of the files that failed in it,
+// run once more by themselves: these count instead. A test file that could not even be loaded, and a missing report, count as one failure each.
+// With --failed: prints the first report's failed files instead, one a line. Exits 1 while something fails.
+// Usage: node count-tests.mjs [--failed] report.json [second.json]
 import { existsSync, readFileSync } from "node:fs";
+import { relative } from "node:path";
 
-/** @typedef {{ status: string, assertionResults: { status: string }[] }} TestFile */
+/** @typedef {{ name: string, status: string, assertionResults: { status: string, fullName: string }[] }} TestFile */
 
-const path = process.argv[2];
-if (path === undefined || !existsSync(path)) {
-  console.log("0 passed, 1 failed");
+const args = process.argv.slice(2);
+const onlyFailed = args[0] === "--failed" && args.shift() !== undefined;
+const [first, second] = args.map((path) => read(path));
+
+if (first === undefined) {
+  console.log(onlyFailed ? "" : "0 passed, 1 failed");
+  process.exitCode = 1;
+} else if (onlyFailed) {
+  for (const file of first.filter(hasFailed)) console.log(relative(process.cwd(), file.name));
 } else {
-  /** @type {{ numPassedTests: number, numFailedTests: number, testResults: TestFile[] }} */
-  const report = JSON.parse(readFileSync(path, "utf8"));
-  const broken = report.testResults.filter(
-    (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+  const again = new Map(second?.map((file) => [file.name, file]));
+  const files = first.map((file) => again.get(file.name) ?? file);
+  for (const file of first) {
+    if (!hasFailed(file) || again.get(file.name) === undefined) continue;
+    const failed = file.assertionResults.filter(({ status }) => status === "failed").map(({ fullName }) => fullName);
+    console.log(
+      `Failed at first, then run once more: ${relative(process.cwd(), file.name)}: ${failed.join("; ") || "not loaded"}`,
+    );
+  }
+  const count = (/** @type {string} */ wanted) =>
+    files.reduce(
+      (sum, { assertionResults }) => sum + assertionResults.filter(({ status }) => status === wanted).length,
+      0,
+    );
+  const notLoaded = files.filter(
+    (file) => hasFailed(file) && !file.assertionResults.some(({ status }) => status === "failed"),
   );
-  console.log(`${report.numPassedTests} passed, ${report.numFailedTests + broken.length} failed`);
+  const failures = count("failed") + notLoaded.length;
+  console.log(`${count("passed")} passed, ${failures} failed`);
+  if (failures > 0) process.exitCode = 1;
+}
+
+/** @returns {TestFile[] | undefined} */
+function read(/** @type {string} */ path) {
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).testResults : undefined;
+}
+
+function hasFailed(/** @type {TestFile} */ { status, assertionResults }) {
+  return status === "failed" || assertionResults.some((test) => test.status === "failed");
 }
