@@ -6,8 +6,8 @@ import { reasonOf } from "../../src/rpc/errors.ts";
 import { commit, created, openTestStore, operatorWith } from "./store.ts";
 
 test("a server that refuses writes is reported as no primary, and its caller may try again; other failures are not", async () => {
-  const { database, close } = await openTestStore();
-  const { db } = database;
+  const store = await openTestStore();
+  const { db } = store.database;
   let reported = 0;
   const history = new History({ db, onCommit: () => undefined, onStandby: () => reported++ });
   const write = (): Promise<unknown> => commit(history, [created(operatorWith({ id: "acme" }))]).catch(reasonOf);
@@ -20,5 +20,5 @@ test("a server that refuses writes is reported as no primary, and its caller may
   await db.execute(sql`set default_transaction_read_only = on`);
   expect(await write()).toBe(ErrorReason.DATABASE_UNAVAILABLE);
   expect(reported).toBe(1);
-  await close();
+  await store.close();
 });
