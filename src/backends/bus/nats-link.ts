@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import type { NatsConnection } from "nats";
 import type { Logger } from "pino";
 import { unlessAborted } from "../secrets/unless-aborted.ts";
 import { careForStreams, type StreamCare } from "./jetstream-streams.ts";
@@ -31,6 +32,8 @@ export class NatsLink {
   #session: NatsSession | undefined;
   /** Tries since all was well. */
   #failures = 0;
+  /** Of the password, since one was accepted. */
+  #refusals = 0;
   #doubted = Promise.withResolvers<void>();
   #connected = Promise.withResolvers<void>();
 
@@ -77,6 +80,7 @@ export class NatsLink {
         await this.#pause();
         continue;
       }
+      this.#refusals = 0;
       this.#session = session;
       this.#connected.resolve();
       await this.#attend(session, server);
@@ -89,13 +93,16 @@ export class NatsLink {
   async #connect(server: string): Promise<NatsSession | undefined> {
     const { user, password } = this.#options;
     const { signal } = this.#closing;
+    let dialed: Promise<NatsConnection> | undefined;
     try {
-      const dialed = dialNats({ server, user, password: user === undefined ? "" : await password.get(signal) });
-      // Dialling has a deadline of its own, but can't be broken off.
-      signal.addEventListener("abort", () => void dialed.then((late) => late.close()).catch(() => undefined));
+      dialed = dialNats({ server, user, password: user === undefined ? "" : await password.get(signal) });
       return await natsSession(await unlessAborted(dialed, signal));
     } catch (error) {
-      if (signal.aborted) return undefined;
+      if (signal.aborted) {
+        // Dialling has a deadline of its own, but can't be broken off.
+        void dialed?.then((late) => late.close()).catch(() => undefined);
+        return undefined;
+      }
       this.#failures++;
       if (!isAuthError(error)) {
         this.#log.down(`${server}: ${reasonText(error)}`);
@@ -103,8 +110,8 @@ export class NatsLink {
       }
       password.forget();
       // The first time it may have been rotated.
-      if (this.#failures <= this.#options.servers.length) this.#log.down(`${server}: ${reasonText(error)}`);
-      else this.#log.wrong([`the servers refuse the user or the password`]);
+      if (++this.#refusals <= this.#options.servers.length) this.#log.down(`${server}: ${reasonText(error)}`);
+      else this.#log.wrong(["the servers refuse the user or the password"]);
       return undefined;
     }
   }
