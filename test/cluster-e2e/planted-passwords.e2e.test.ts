@@ -10,8 +10,8 @@ import { newCertificate } from "../credentials/certificates.ts";
 import { untilAnswered } from "../history-checker/writers.ts";
 import { adminOf, meshOf } from "./support-clients.ts";
 import { filesBelow, Needles } from "./support-needles.ts";
+import { AT, mistakes } from "./support-password-mistakes.ts";
 
-const AT = { operatorId: "acme", connectionId: "main" };
 const METHODS = "/v1/admin/operators/ops.v1.OperatorAdminService";
 
 /**
@@ -219,31 +219,6 @@ describe("planted passwords", () => {
     expect(hits).toEqual([]);
   });
 });
-
-/** Where a person might put a password by mistake. */
-function mistakes(password: () => string): [string, object | string][] {
-  const set = (more: object): object => ({ ...AT, systemId: "acme01", ...more });
-  const connection = { credential: { active: { id: password(), password: password() } } };
-  return [
-    ["SetConnectionCredential", set({ password: password(), validateOnly: true })],
-    ["SetConnectionCredential", set({ password: [password()] })],
-    ["SetConnectionCredential", set({ password: { value: password() } })],
-    ["SetConnectionCredential", set({ password: `${password()}\u0000` })],
-    ["SetConnectionCredential", set({ password: password().repeat(200) })],
-    ["SetConnectionCredential", set({ password: password(), requestId: "no-uuid" })],
-    ["SetConnectionCredential", set({ password: password(), unknownField: true })],
-    ["SetConnectionCredential", set({ passwort: password() })],
-    ["SetConnectionCredential", set({ operatorId: "nobody", password: password() })],
-    ["SetConnectionCredential", set({ connectionId: "nowhere", password: password() })],
-    ["SetConnectionCredential", set({ clientCertificate: { chainPem: password(), keyPem: password() } })],
-    ["SetConnectionCredential", JSON.stringify(set({ password: password() })).slice(0, -1)],
-    ["CreateOperator", { operatorId: "wrong", operator: { connections: { main: { password: password() } } } }],
-    ["UpdateOperator", { operatorId: "acme", operator: { connections: { main: connection } } }],
-    ["ListOperators", { filter: `password = "${password()}"` }],
-    ["ChangeAdminState", { operatorId: "acme", target: password() }],
-    ["NoSuchMethod", { password: password() }],
-  ];
-}
 
 /** The key's own bytes, which also find it in base64 as PEM has it, and PEM's text, encoded once more. */
 function noteKey(secrets: Needles, name: string, keyPem: string): void {
