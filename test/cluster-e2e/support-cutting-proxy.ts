@@ -20,6 +20,8 @@ export type Injury =
   | { readonly kind: "cut the answer"; readonly after: number }
   /** The message is sent, and the connection is cut without waiting for an answer: nobody knows whether the server saw it. */
   | { readonly kind: "cut behind" }
+  /** The message (`Q` or `S`) is obeyed, but its answer is held back, until the proxy ends or the client goes. Has happened once the server has answered. */
+  | { readonly kind: "hold the answer" }
   /** The message is held back, and what comes after it, until the proxy ends or the server closes the connection. */
   | { readonly kind: "hold" };
 
@@ -99,6 +101,7 @@ function proxyConnection(client: Socket, server: Socket, { done, planFor }: Prox
   let sql = "";
   let answerLeft = Infinity; // bytes that still reach the client
   let isHeld = false;
+  let answerIsHeld: (() => void) | undefined;
 
   const cut = (): void => {
     client.resetAndDestroy();
@@ -130,6 +133,11 @@ function proxyConnection(client: Socket, server: Socket, { done, planFor }: Prox
         answerLeft = injury.after;
         server.write(message.bytes);
         break;
+      case "hold the answer":
+        answerLeft = 0;
+        answerIsHeld = () => inflicted.resolve({ step, ended });
+        server.write(message.bytes);
+        return;
       case "hold":
         isHeld = true;
         break;
@@ -151,7 +159,9 @@ function proxyConnection(client: Socket, server: Socket, { done, planFor }: Prox
       steps = undefined;
     }
     // Cut once the whole answer has come, so that the server has done what it was asked; what may pass has passed then.
-    if (answerLeft <= 0 && ready !== undefined) client.end(() => server.resetAndDestroy());
+    if (answerLeft > 0 || ready === undefined) return;
+    if (answerIsHeld) answerIsHeld();
+    else client.end(() => server.resetAndDestroy());
   });
   for (const [from, to] of [
     [client, server],
