@@ -12,7 +12,7 @@ const onlyFailed = args[0] === "--failed" && args.shift() !== undefined;
 const [first, second] = args.map((path) => read(path));
 
 if (first === undefined) {
-  console.log(onlyFailed ? "" : "0 passed, 1 failed");
+  if (!onlyFailed) console.log("0 passed, 1 failed");
   process.exitCode = 1;
 } else if (onlyFailed) {
   for (const file of first.filter(hasFailed)) console.log(relative(process.cwd(), file.name));
@@ -41,7 +41,10 @@ if (first === undefined) {
 
 /** @returns {TestFile[] | undefined} */
 function read(/** @type {string} */ path) {
-  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).testResults : undefined;
+  if (!existsSync(path)) return undefined;
+  /** @type {{ testResults: TestFile[] }} */
+  const report = JSON.parse(readFileSync(path, "utf8"));
+  return report.testResults;
 }
 
 function hasFailed(/** @type {TestFile} */ { status, assertionResults }) {

@@ -77,12 +77,22 @@ describe("database errors", () => {
   const outcomeOf = (error: unknown) =>
     error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0]?.metadata["outcome"] : undefined;
 
-  test.each(["55P03", "57014", "25006", "28P01", "3D000", "42501", "53300", "40001", "57P01", "08006", "ECONNREFUSED", "EPIPE"])(
-    "%s is DATABASE_UNAVAILABLE",
-    (code) => {
-      expect(reasonOf(typedDatabaseError(failed(withCode(code))))).toBe(ErrorReason.DATABASE_UNAVAILABLE);
-    },
-  );
+  test.each([
+    "55P03",
+    "57014",
+    "25006",
+    "28P01",
+    "3D000",
+    "42501",
+    "53300",
+    "40001",
+    "57P01",
+    "08006",
+    "ECONNREFUSED",
+    "EPIPE",
+  ])("%s is DATABASE_UNAVAILABLE", (code) => {
+    expect(reasonOf(typedDatabaseError(failed(withCode(code))))).toBe(ErrorReason.DATABASE_UNAVAILABLE);
+  });
 
   test.each(["57P01", "08006", "ECONNRESET"])("%s at COMMIT leaves the outcome unknown", (code) => {
     expect(outcomeOf(typedDatabaseError(withCode(code), { committing: true }))).toBe("unknown");
