@@ -26,7 +26,7 @@ test(`${READERS} readers and a writer notice nothing of tokens that are replaced
 });
 
 test(`${READERS} readers and a writer notice nothing of tokens that are revoked before their agent knows`, async () => {
-  await using vault = await startVault({ agent: true, tokenTtl: "3s" });
+  await using vault = await startVault({ agent: true, tokenTtl: "2s" });
   const store = storeOn(vault);
   const calls = await duringCalls(store, async (callsSince) => {
     for (let rotation = 0; rotation < ROTATIONS; rotation++) {
