@@ -4,6 +4,7 @@ import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { parseTimeout as parseConnect } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpc } from "@connectrpc/connect/protocol-grpc";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
+import { unlessAborted } from "../backends/unless-aborted.ts";
 import type { Protocol } from "./call.ts";
 import { opsError, reasonOf } from "./errors.ts";
 import type { EdgeLimits } from "./limits.ts";
@@ -56,7 +57,7 @@ function clientTimeout(value: string | null, header: string, protocol: Protocol)
  * @throws DEADLINE, CANCELLED, or the abort's reason where that is an error of ours
  */
 export const deadline: Interceptor = (next) => async (request) => {
-  const response = await unlessAborted(next(request), request.signal);
+  const response = await unlessAborted(next(request), request.signal, abortError);
   if (!response.stream) return response;
   return { ...response, message: endedByAbort(response.message, request.signal) };
 };
@@ -66,7 +67,7 @@ async function* endedByAbort<T>(messages: AsyncIterable<T>, signal: AbortSignal)
   let ended = false;
   try {
     for (;;) {
-      const result = await unlessAborted(iterator.next(), signal);
+      const result = await unlessAborted(iterator.next(), signal, abortError);
       if (result.done === true) {
         ended = true;
         return;
@@ -77,15 +78,6 @@ async function* endedByAbort<T>(messages: AsyncIterable<T>, signal: AbortSignal)
     // Not awaited: a handler that hangs would hold the stream open. It has the signal to end by.
     if (!ended) iterator.return?.().then(undefined, () => undefined);
   }
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal.reason));
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
 
 /** The typed error for why a signal was aborted. */

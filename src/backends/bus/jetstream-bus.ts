@@ -1,5 +1,5 @@
 import { headers as natsHeaders } from "nats";
-import { unlessAborted } from "../secrets/unless-aborted.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import {
   BusUnavailableError,
   WrongLastSequenceError,

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { NatsConnection } from "nats";
 import type { Logger } from "pino";
-import { unlessAborted } from "../secrets/unless-aborted.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { careForStreams, type StreamCare } from "./jetstream-streams.ts";
 import { dialNats } from "./nats-dial.ts";
 import { isAuthError, reasonText } from "./nats-errors.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { errnoOf } from "../durable-file.ts";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { VaultError } from "./vault-error.ts";
 import type { VaultKv } from "./vault-kv.ts";
 

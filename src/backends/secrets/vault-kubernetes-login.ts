@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { VaultError, withoutSecrets } from "./vault-error.ts";
 import { vaultPath } from "./vault-path.ts";
 import { isToken, type VaultTokens } from "./vault-tokens.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { VaultError } from "./vault-error.ts";
 import { isToken, type VaultTokens } from "./vault-tokens.ts";
 
