@@ -600,6 +600,13 @@ export enum ErrorReason {
   SHUTTING_DOWN = 145,
 
   /**
+   * The bus doesn't answer.
+   *
+   * @generated from enum value: ERROR_REASON_BUS_UNAVAILABLE = 146;
+   */
+  BUS_UNAVAILABLE = 146,
+
+  /**
    * The deadline passed before the work was done.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE = 160;

@@ -244,6 +244,68 @@ export declare type ConfigAbsence = Message<"ops.v1.ConfigAbsence"> & {
 export declare const ConfigAbsenceSchema: GenMessage<ConfigAbsence>;
 
 /**
+ * A message of the stream OPS_DLQ: one that nobody can use, kept for a look. Its subject is `ops.dlq.v1.<stream>`.
+ *
+ * @generated from message ops.v1.DeadLetter
+ */
+export declare type DeadLetter = Message<"ops.v1.DeadLetter"> & {
+  /**
+   * The stream that it came from.
+   *
+   * @generated from field: string stream = 1;
+   */
+  stream: string;
+
+  /**
+   * Its subject.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * Its sequence there.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+
+  /**
+   * When the stream took it.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 4;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The durable consumer that gave it up.
+   *
+   * @generated from field: string consumer = 5;
+   */
+  consumer: string;
+
+  /**
+   * What is wrong with it, without any secret.
+   *
+   * @generated from field: string error = 6;
+   */
+  error: string;
+
+  /**
+   * The message, at most 256 KiB; longer ones are cut.
+   *
+   * @generated from field: bytes data = 7;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message ops.v1.DeadLetter.
+ * Use `create(DeadLetterSchema)` to create a new message.
+ */
+export declare const DeadLetterSchema: GenMessage<DeadLetter>;
+
+/**
  * What happened to an operator in one revision.
  *
  * @generated from enum ops.v1.ChangeKind

@@ -12,9 +12,11 @@ import type { Operator } from "./operator_pb.js";
 import type { Actor, Consistency, FieldChange, Warning } from "./common_pb.js";
 import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { AdminState } from "./admin_state_pb.js";
-import type { ClientCertificate, ConnectionBinds, GetOperatorRequestSchema, GetOperatorResponseSchema, ListOperatorsRequestSchema, ListOperatorsResponseSchema, RejectedConnection, WatchOperatorsRequestSchema, WatchOperatorsResponseSchema } from "./operator_service_pb.js";
-import type { CredentialVersion } from "./credential_pb.js";
+import type { ClientCertificate, ConnectionBinds, GetHealthRequestSchema, GetHealthResponseSchema, GetOperatorRequestSchema, GetOperatorResponseSchema, ListOperatorsRequestSchema, ListOperatorsResponseSchema, RejectedConnection, WatchHealthRequestSchema, WatchHealthResponseSchema, WatchOperatorsRequestSchema, WatchOperatorsResponseSchema } from "./operator_service_pb.js";
+import type { ConnectionCredential, CredentialVersion, RotationMode, RotationRebind } from "./credential_pb.js";
 import type { ChangeKind } from "./event_pb.js";
+import type { HealthTransition } from "./health_pb.js";
+import type { RouteQuery, RouteResult } from "./route_pb.js";
 
 /**
  * Describes the file ops/v1/operator_admin.proto.
@@ -502,6 +504,330 @@ export declare type SetConnectionCredentialResponse = Message<"ops.v1.SetConnect
  * Use `create(SetConnectionCredentialResponseSchema)` to create a new message.
  */
 export declare const SetConnectionCredentialResponseSchema: GenMessage<SetConnectionCredentialResponse>;
+
+/**
+ * A rotation to a new credential version, or to an earlier one whose secret is still kept.
+ *
+ * @generated from message ops.v1.RotateConnectionCredentialRequest
+ */
+export declare type RotateConnectionCredentialRequest = Message<"ops.v1.RotateConnectionCredentialRequest"> & {
+  /**
+   * The operator's id.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+
+  /**
+   * The connection's id.
+   *
+   * @generated from field: string connection_id = 2;
+   */
+  connectionId: string;
+
+  /**
+   * The new version's SMPP system_id, as in SetConnectionCredential; the same as before unless the vendor changes it too.
+   *
+   * @generated from field: string system_id = 3;
+   */
+  systemId: string;
+
+  /**
+   * The new password, 0 to 100 printable ASCII characters (SMPP 3.4 allows 8; longer ones get a warning).
+   *
+   * @generated from field: string password = 4;
+   */
+  password: string;
+
+  /**
+   * A TLS client certificate, where the vendor wants one; unset: none.
+   *
+   * @generated from field: ops.v1.ClientCertificate client_certificate = 5;
+   */
+  clientCertificate?: ClientCertificate | undefined;
+
+  /**
+   * Instead: the id of an earlier version of this connection (CANCELLED, REJECTED or SUPERSEDED) to rotate to. CREDENTIAL_NOT_FOUND when
+   * its secret is no longer kept.
+   *
+   * @generated from field: string credential_id = 6;
+   */
+  credentialId: string;
+
+  /**
+   * How the vendor changes. Required.
+   *
+   * @generated from field: ops.v1.RotationMode mode = 7;
+   */
+  mode: RotationMode;
+
+  /**
+   * When the vendor switches; required with SWITCH_AT, in the past too (then the switch has been).
+   *
+   * @generated from field: google.protobuf.Timestamp switch_time = 8;
+   */
+  switchTime?: Timestamp | undefined;
+
+  /**
+   * How long after the switch the other version is tried too, 1 minute to 7 days; with REPLACE after now. Default: 2 h.
+   *
+   * @generated from field: google.protobuf.Duration window = 9;
+   */
+  window?: Duration | undefined;
+
+  /**
+   * What happens to live binds at switch_time. Default: NONE.
+   *
+   * @generated from field: ops.v1.RotationRebind rebind = 10;
+   */
+  rebind: RotationRebind;
+
+  /**
+   * Why; kept in the history.
+   *
+   * @generated from field: string reason = 20;
+   */
+  reason: string;
+
+  /**
+   * As in CreateOperatorRequest. Secret fields don't count when requests are compared.
+   *
+   * @generated from field: string request_id = 21;
+   */
+  requestId: string;
+
+  /**
+   * Checks everything, stores nothing.
+   *
+   * @generated from field: bool validate_only = 22;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message ops.v1.RotateConnectionCredentialRequest.
+ * Use `create(RotateConnectionCredentialRequestSchema)` to create a new message.
+ */
+export declare const RotateConnectionCredentialRequestSchema: GenMessage<RotateConnectionCredentialRequest>;
+
+/**
+ * The rotation as begun.
+ *
+ * @generated from message ops.v1.RotateConnectionCredentialResponse
+ */
+export declare type RotateConnectionCredentialResponse = Message<"ops.v1.RotateConnectionCredentialResponse"> & {
+  /**
+   * The connection's credentials: `pending` is the new version; without it with `validate_only`.
+   *
+   * @generated from field: ops.v1.ConnectionCredential credential = 1;
+   */
+  credential?: ConnectionCredential | undefined;
+
+  /**
+   * The position after the change; empty with `validate_only`.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * What is worth a second look.
+   *
+   * @generated from field: repeated ops.v1.Warning warnings = 22;
+   */
+  warnings: Warning[];
+};
+
+/**
+ * Describes the message ops.v1.RotateConnectionCredentialResponse.
+ * Use `create(RotateConnectionCredentialResponseSchema)` to create a new message.
+ */
+export declare const RotateConnectionCredentialResponseSchema: GenMessage<RotateConnectionCredentialResponse>;
+
+/**
+ * Names a pending version.
+ *
+ * @generated from message ops.v1.PromoteConnectionCredentialRequest
+ */
+export declare type PromoteConnectionCredentialRequest = Message<"ops.v1.PromoteConnectionCredentialRequest"> & {
+  /**
+   * The operator's id.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+
+  /**
+   * The connection's id.
+   *
+   * @generated from field: string connection_id = 2;
+   */
+  connectionId: string;
+
+  /**
+   * The pending version's id: what is promoted is what the caller saw.
+   *
+   * @generated from field: string credential_id = 3;
+   */
+  credentialId: string;
+
+  /**
+   * Why; kept in the history.
+   *
+   * @generated from field: string reason = 20;
+   */
+  reason: string;
+
+  /**
+   * As in CreateOperatorRequest.
+   *
+   * @generated from field: string request_id = 21;
+   */
+  requestId: string;
+
+  /**
+   * Checks everything, changes nothing.
+   *
+   * @generated from field: bool validate_only = 22;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message ops.v1.PromoteConnectionCredentialRequest.
+ * Use `create(PromoteConnectionCredentialRequestSchema)` to create a new message.
+ */
+export declare const PromoteConnectionCredentialRequestSchema: GenMessage<PromoteConnectionCredentialRequest>;
+
+/**
+ * The connection's credentials after the promotion.
+ *
+ * @generated from message ops.v1.PromoteConnectionCredentialResponse
+ */
+export declare type PromoteConnectionCredentialResponse = Message<"ops.v1.PromoteConnectionCredentialResponse"> & {
+  /**
+   * The connection's credentials.
+   *
+   * @generated from field: ops.v1.ConnectionCredential credential = 1;
+   */
+  credential?: ConnectionCredential | undefined;
+
+  /**
+   * The position after the change; empty with `validate_only`.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * What is worth a second look.
+   *
+   * @generated from field: repeated ops.v1.Warning warnings = 22;
+   */
+  warnings: Warning[];
+};
+
+/**
+ * Describes the message ops.v1.PromoteConnectionCredentialResponse.
+ * Use `create(PromoteConnectionCredentialResponseSchema)` to create a new message.
+ */
+export declare const PromoteConnectionCredentialResponseSchema: GenMessage<PromoteConnectionCredentialResponse>;
+
+/**
+ * Names a pending version.
+ *
+ * @generated from message ops.v1.CancelCredentialRotationRequest
+ */
+export declare type CancelCredentialRotationRequest = Message<"ops.v1.CancelCredentialRotationRequest"> & {
+  /**
+   * The operator's id.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+
+  /**
+   * The connection's id.
+   *
+   * @generated from field: string connection_id = 2;
+   */
+  connectionId: string;
+
+  /**
+   * The pending version's id: what is withdrawn is what the caller saw.
+   *
+   * @generated from field: string credential_id = 3;
+   */
+  credentialId: string;
+
+  /**
+   * Withdraw it although a live node has bound with it.
+   *
+   * @generated from field: bool force = 4;
+   */
+  force: boolean;
+
+  /**
+   * Why; kept in the history.
+   *
+   * @generated from field: string reason = 20;
+   */
+  reason: string;
+
+  /**
+   * As in CreateOperatorRequest.
+   *
+   * @generated from field: string request_id = 21;
+   */
+  requestId: string;
+
+  /**
+   * Checks everything, changes nothing.
+   *
+   * @generated from field: bool validate_only = 22;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message ops.v1.CancelCredentialRotationRequest.
+ * Use `create(CancelCredentialRotationRequestSchema)` to create a new message.
+ */
+export declare const CancelCredentialRotationRequestSchema: GenMessage<CancelCredentialRotationRequest>;
+
+/**
+ * The connection's credentials after the withdrawal.
+ *
+ * @generated from message ops.v1.CancelCredentialRotationResponse
+ */
+export declare type CancelCredentialRotationResponse = Message<"ops.v1.CancelCredentialRotationResponse"> & {
+  /**
+   * The connection's credentials.
+   *
+   * @generated from field: ops.v1.ConnectionCredential credential = 1;
+   */
+  credential?: ConnectionCredential | undefined;
+
+  /**
+   * The position after the change; empty with `validate_only`.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * What is worth a second look.
+   *
+   * @generated from field: repeated ops.v1.Warning warnings = 22;
+   */
+  warnings: Warning[];
+};
+
+/**
+ * Describes the message ops.v1.CancelCredentialRotationResponse.
+ * Use `create(CancelCredentialRotationResponseSchema)` to create a new message.
+ */
+export declare const CancelCredentialRotationResponseSchema: GenMessage<CancelCredentialRotationResponse>;
 
 /**
  * Names a connection.
@@ -1047,6 +1373,163 @@ export declare type NodeStatus = Message<"ops.v1.NodeStatus"> & {
 export declare const NodeStatusSchema: GenMessage<NodeStatus>;
 
 /**
+ * Which transitions.
+ *
+ * @generated from message ops.v1.ListHealthTransitionsRequest
+ */
+export declare type ListHealthTransitionsRequest = Message<"ops.v1.ListHealthTransitionsRequest"> & {
+  /**
+   * The operator's id; a deleted one's are listed too. Empty: all operators.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+
+  /**
+   * One connection of that operator; empty: all.
+   *
+   * @generated from field: string connection_id = 2;
+   */
+  connectionId: string;
+
+  /**
+   * Only those from this moment on; unset: from the first.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only those before this moment; unset: to the last.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Transitions per page: 1 to 1,000; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; the other fields must be as they were, else PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message ops.v1.ListHealthTransitionsRequest.
+ * Use `create(ListHealthTransitionsRequestSchema)` to create a new message.
+ */
+export declare const ListHealthTransitionsRequestSchema: GenMessage<ListHealthTransitionsRequest>;
+
+/**
+ * A page of transitions.
+ *
+ * @generated from message ops.v1.ListHealthTransitionsResponse
+ */
+export declare type ListHealthTransitionsResponse = Message<"ops.v1.ListHealthTransitionsResponse"> & {
+  /**
+   * Newest first. A transition is written within seconds of being seen, later while the database is away.
+   *
+   * @generated from field: repeated ops.v1.HealthTransition transitions = 1;
+   */
+  transitions: HealthTransition[];
+
+  /**
+   * Send it as `page_token` for the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message ops.v1.ListHealthTransitionsResponse.
+ * Use `create(ListHealthTransitionsResponseSchema)` to create a new message.
+ */
+export declare const ListHealthTransitionsResponseSchema: GenMessage<ListHealthTransitionsResponse>;
+
+/**
+ * What to explain.
+ *
+ * @generated from message ops.v1.ExplainRoutesRequest
+ */
+export declare type ExplainRoutesRequest = Message<"ops.v1.ExplainRoutesRequest"> & {
+  /**
+   * The query; `explain` is always on.
+   *
+   * @generated from field: ops.v1.RouteQuery query = 1;
+   */
+  query?: RouteQuery | undefined;
+
+  /**
+   * How fresh the configuration must be; unset: the service's default.
+   *
+   * @generated from field: ops.v1.Consistency consistency = 2;
+   */
+  consistency?: Consistency | undefined;
+};
+
+/**
+ * Describes the message ops.v1.ExplainRoutesRequest.
+ * Use `create(ExplainRoutesRequestSchema)` to create a new message.
+ */
+export declare const ExplainRoutesRequestSchema: GenMessage<ExplainRoutesRequest>;
+
+/**
+ * The answer with every link's reasons.
+ *
+ * @generated from message ops.v1.ExplainRoutesResponse
+ */
+export declare type ExplainRoutesResponse = Message<"ops.v1.ExplainRoutesResponse"> & {
+  /**
+   * Routes, and the links left out.
+   *
+   * @generated from field: ops.v1.RouteResult result = 1;
+   */
+  result?: RouteResult | undefined;
+
+  /**
+   * The same in words, a line per link, best first.
+   *
+   * @generated from field: repeated string lines = 2;
+   */
+  lines: string[];
+
+  /**
+   * The position of the configuration.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * Set when the configuration may be old: since when the primary can't be reached.
+   *
+   * @generated from field: google.protobuf.Timestamp stale_since = 21;
+   */
+  staleSince?: Timestamp | undefined;
+
+  /**
+   * The moment for which health and maintenance windows were computed.
+   *
+   * @generated from field: google.protobuf.Timestamp health_time = 22;
+   */
+  healthTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message ops.v1.ExplainRoutesResponse.
+ * Use `create(ExplainRoutesResponseSchema)` to create a new message.
+ */
+export declare const ExplainRoutesResponseSchema: GenMessage<ExplainRoutesResponse>;
+
+/**
  * The admin service. Every mutation takes `reason`, `request_id` (repeat a call with the same one and it happens once) and
  * `validate_only`; every reply carries a token to read your own write with, and `warnings`.
  *
@@ -1136,6 +1619,82 @@ export declare const OperatorAdminService: GenService<{
     methodKind: "unary";
     input: typeof GetCredentialStatusRequestSchema;
     output: typeof GetCredentialStatusResponseSchema;
+  },
+  /**
+   * Begins a rotation: stores a new version as `credential.pending`, which connectors take up as `mode` says. What proves it (a bind)
+   * promotes it by itself. Until bind slots are served, "one bind tries first" holds per node, not for the fleet. Errors:
+   * CREDENTIAL_MISSING (none to rotate from: set one), ROTATION_IN_PROGRESS, CREDENTIAL_NOT_FOUND, VAULT_UNAVAILABLE, FIELD_INVALID,
+   * OPERATOR_NOT_FOUND, CONNECTION_NOT_FOUND.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.RotateConnectionCredential
+   */
+  rotateConnectionCredential: {
+    methodKind: "unary";
+    input: typeof RotateConnectionCredentialRequestSchema;
+    output: typeof RotateConnectionCredentialResponseSchema;
+  },
+  /**
+   * Ends a rotation by hand: the pending version becomes the active one, whether or not a bind has proven it. Errors: NO_ROTATION
+   * (none is under way, or another version is pending by now), OPERATOR_NOT_FOUND, CONNECTION_NOT_FOUND.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.PromoteConnectionCredential
+   */
+  promoteConnectionCredential: {
+    methodKind: "unary";
+    input: typeof PromoteConnectionCredentialRequestSchema;
+    output: typeof PromoteConnectionCredentialResponseSchema;
+  },
+  /**
+   * Withdraws the pending version, also a rejected one; its secret is kept for the grace and can be taken up again by
+   * RotateConnectionCredential. Errors: NO_ROTATION (as above), CREDENTIAL_IN_USE (a live node has bound with it; `force` overrides),
+   * OPERATOR_NOT_FOUND, CONNECTION_NOT_FOUND.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.CancelCredentialRotation
+   */
+  cancelCredentialRotation: {
+    methodKind: "unary";
+    input: typeof CancelCredentialRotationRequestSchema;
+    output: typeof CancelCredentialRotationResponseSchema;
+  },
+  /**
+   * How links are; with `include_observers` also what each node sees. Errors: PAGE_TOKEN_INVALID.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
+  },
+  /**
+   * As OperatorService.WatchHealth, for people's tools.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.WatchHealth
+   */
+  watchHealth: {
+    methodKind: "server_streaming";
+    input: typeof WatchHealthRequestSchema;
+    output: typeof WatchHealthResponseSchema;
+  },
+  /**
+   * Recorded changes of operational states, newest first. Errors: PAGE_TOKEN_INVALID, OPERATOR_NOT_FOUND.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.ListHealthTransitions
+   */
+  listHealthTransitions: {
+    methodKind: "unary";
+    input: typeof ListHealthTransitionsRequestSchema;
+    output: typeof ListHealthTransitionsResponseSchema;
+  },
+  /**
+   * Why a message goes where it goes: ResolveRoutes for people, for one query, with every link that is left out and why.
+   *
+   * @generated from rpc ops.v1.OperatorAdminService.ExplainRoutes
+   */
+  explainRoutes: {
+    methodKind: "unary";
+    input: typeof ExplainRoutesRequestSchema;
+    output: typeof ExplainRoutesResponseSchema;
   },
   /**
    * An operator's history, newest first (AIP-162). Errors: OPERATOR_NOT_FOUND.

@@ -11,7 +11,8 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Consistency, ErrorReason } from "./common_pb.js";
 import type { Operator } from "./operator_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { BindStatus } from "./health_pb.js";
+import type { BindStatus, ConnectionHealth, HealthReport, OperatorHealth } from "./health_pb.js";
+import type { RouteQuery, RouteResult } from "./route_pb.js";
 
 /**
  * Describes the file ops/v1/operator_service.proto.
@@ -896,6 +897,326 @@ export declare type ReportNodeStatusResponse = Message<"ops.v1.ReportNodeStatusR
 export declare const ReportNodeStatusResponseSchema: GenMessage<ReportNodeStatusResponse>;
 
 /**
+ * Up to 1,000 queries.
+ *
+ * @generated from message ops.v1.ResolveRoutesRequest
+ */
+export declare type ResolveRoutesRequest = Message<"ops.v1.ResolveRoutesRequest"> & {
+  /**
+   * The queries.
+   *
+   * @generated from field: repeated ops.v1.RouteQuery queries = 1;
+   */
+  queries: RouteQuery[];
+
+  /**
+   * How fresh the configuration must be; unset: the service's default.
+   *
+   * @generated from field: ops.v1.Consistency consistency = 2;
+   */
+  consistency?: Consistency | undefined;
+};
+
+/**
+ * Describes the message ops.v1.ResolveRoutesRequest.
+ * Use `create(ResolveRoutesRequestSchema)` to create a new message.
+ */
+export declare const ResolveRoutesRequestSchema: GenMessage<ResolveRoutesRequest>;
+
+/**
+ * The answers, in the order of the queries.
+ *
+ * @generated from message ops.v1.ResolveRoutesResponse
+ */
+export declare type ResolveRoutesResponse = Message<"ops.v1.ResolveRoutesResponse"> & {
+  /**
+   * As many as there were queries.
+   *
+   * @generated from field: repeated ops.v1.RouteResult results = 1;
+   */
+  results: RouteResult[];
+
+  /**
+   * The position of the configuration.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * Set when the configuration may be old: since when the primary can't be reached.
+   *
+   * @generated from field: google.protobuf.Timestamp stale_since = 21;
+   */
+  staleSince?: Timestamp | undefined;
+
+  /**
+   * The moment for which health and maintenance windows were computed.
+   *
+   * @generated from field: google.protobuf.Timestamp health_time = 22;
+   */
+  healthTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message ops.v1.ResolveRoutesResponse.
+ * Use `create(ResolveRoutesResponseSchema)` to create a new message.
+ */
+export declare const ResolveRoutesResponseSchema: GenMessage<ResolveRoutesResponse>;
+
+/**
+ * Whose health.
+ *
+ * @generated from message ops.v1.GetHealthRequest
+ */
+export declare type GetHealthRequest = Message<"ops.v1.GetHealthRequest"> & {
+  /**
+   * Operators, at most 100; empty: all live ones.
+   *
+   * @generated from field: repeated string operator_ids = 1;
+   */
+  operatorIds: string[];
+
+  /**
+   * Also each observer's view: its binds and figures. Default: false.
+   *
+   * @generated from field: bool include_observers = 2;
+   */
+  includeObservers: boolean;
+
+  /**
+   * Operators per page: 1 to 1,000; 0 means 50. A page also ends at 3 MiB.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; the other fields must be as they were, else PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+
+  /**
+   * How fresh the configuration must be; unset: the service's default.
+   *
+   * @generated from field: ops.v1.Consistency consistency = 5;
+   */
+  consistency?: Consistency | undefined;
+};
+
+/**
+ * Describes the message ops.v1.GetHealthRequest.
+ * Use `create(GetHealthRequestSchema)` to create a new message.
+ */
+export declare const GetHealthRequestSchema: GenMessage<GetHealthRequest>;
+
+/**
+ * A page of operators with their links' health.
+ *
+ * @generated from message ops.v1.GetHealthResponse
+ */
+export declare type GetHealthResponse = Message<"ops.v1.GetHealthResponse"> & {
+  /**
+   * By operator id.
+   *
+   * @generated from field: repeated ops.v1.OperatorHealth operators = 1;
+   */
+  operators: OperatorHealth[];
+
+  /**
+   * Send it as `page_token` for the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Ids asked for that name no live operator.
+   *
+   * @generated from field: repeated string not_found_ids = 3;
+   */
+  notFoundIds: string[];
+
+  /**
+   * The position of the configuration that this was computed with.
+   *
+   * @generated from field: string token = 20;
+   */
+  token: string;
+
+  /**
+   * Set when the configuration may be old: since when the primary can't be reached.
+   *
+   * @generated from field: google.protobuf.Timestamp stale_since = 21;
+   */
+  staleSince?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message ops.v1.GetHealthResponse.
+ * Use `create(GetHealthResponseSchema)` to create a new message.
+ */
+export declare const GetHealthResponseSchema: GenMessage<GetHealthResponse>;
+
+/**
+ * Whose health to watch.
+ *
+ * @generated from message ops.v1.WatchHealthRequest
+ */
+export declare type WatchHealthRequest = Message<"ops.v1.WatchHealthRequest"> & {
+  /**
+   * Operators, at most 100; empty: all.
+   *
+   * @generated from field: repeated string operator_ids = 1;
+   */
+  operatorIds: string[];
+
+  /**
+   * Also each observer's view. Default: false.
+   *
+   * @generated from field: bool include_observers = 2;
+   */
+  includeObservers: boolean;
+
+  /**
+   * Longest time between two messages, 1 s to 60 s; default 10 s. Also the sign of life: after three missed ones, reconnect.
+   *
+   * @generated from field: google.protobuf.Duration heartbeat_interval = 3;
+   */
+  heartbeatInterval?: Duration | undefined;
+};
+
+/**
+ * Describes the message ops.v1.WatchHealthRequest.
+ * Use `create(WatchHealthRequestSchema)` to create a new message.
+ */
+export declare const WatchHealthRequestSchema: GenMessage<WatchHealthRequest>;
+
+/**
+ * One message of a health watch.
+ *
+ * @generated from message ops.v1.WatchHealthResponse
+ */
+export declare type WatchHealthResponse = Message<"ops.v1.WatchHealthResponse"> & {
+  /**
+   * The links that changed, or a part of the snapshot; empty in a heartbeat.
+   *
+   * @generated from field: repeated ops.v1.LinkHealth links = 1;
+   */
+  links: LinkHealth[];
+
+  /**
+   * True once: the snapshot is complete. Links that it didn't bring are not known.
+   *
+   * @generated from field: bool initial_complete = 2;
+   */
+  initialComplete: boolean;
+
+  /**
+   * The moment for which it was computed.
+   *
+   * @generated from field: google.protobuf.Timestamp health_time = 3;
+   */
+  healthTime?: Timestamp | undefined;
+
+  /**
+   * The position of the configuration that it was computed with.
+   *
+   * @generated from field: string token = 4;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message ops.v1.WatchHealthResponse.
+ * Use `create(WatchHealthResponseSchema)` to create a new message.
+ */
+export declare const WatchHealthResponseSchema: GenMessage<WatchHealthResponse>;
+
+/**
+ * The health of one link, or that it is gone.
+ *
+ * @generated from message ops.v1.LinkHealth
+ */
+export declare type LinkHealth = Message<"ops.v1.LinkHealth"> & {
+  /**
+   * The operator's id.
+   *
+   * @generated from field: string operator_id = 1;
+   */
+  operatorId: string;
+
+  /**
+   * The operator's uid.
+   *
+   * @generated from field: string operator_uid = 2;
+   */
+  operatorUid: string;
+
+  /**
+   * The connection's id.
+   *
+   * @generated from field: string connection_id = 3;
+   */
+  connectionId: string;
+
+  /**
+   * Its health; unset: the link is gone.
+   *
+   * @generated from field: ops.v1.ConnectionHealth health = 4;
+   */
+  health?: ConnectionHealth | undefined;
+};
+
+/**
+ * Describes the message ops.v1.LinkHealth.
+ * Use `create(LinkHealthSchema)` to create a new message.
+ */
+export declare const LinkHealthSchema: GenMessage<LinkHealth>;
+
+/**
+ * Up to 100 reports.
+ *
+ * @generated from message ops.v1.ReportHealthRequest
+ */
+export declare type ReportHealthRequest = Message<"ops.v1.ReportHealthRequest"> & {
+  /**
+   * The reports, each of another connection or node.
+   *
+   * @generated from field: repeated ops.v1.HealthReport reports = 1;
+   */
+  reports: HealthReport[];
+};
+
+/**
+ * Describes the message ops.v1.ReportHealthRequest.
+ * Use `create(ReportHealthRequestSchema)` to create a new message.
+ */
+export declare const ReportHealthRequestSchema: GenMessage<ReportHealthRequest>;
+
+/**
+ * The reports were taken.
+ *
+ * @generated from message ops.v1.ReportHealthResponse
+ */
+export declare type ReportHealthResponse = Message<"ops.v1.ReportHealthResponse"> & {
+  /**
+   * Places (from 0) of reports that were dropped, because no live operator has that uid and connection.
+   *
+   * @generated from field: repeated uint32 dropped = 1;
+   */
+  dropped: number[];
+};
+
+/**
+ * Describes the message ops.v1.ReportHealthResponse.
+ * Use `create(ReportHealthResponseSchema)` to create a new message.
+ */
+export declare const ReportHealthResponseSchema: GenMessage<ReportHealthResponse>;
+
+/**
  * The mesh's service: binary gRPC at the root of port 3020, never through the gateway. Reads and watches are answered from memory, so
  * they keep answering while the database is down.
  *
@@ -974,6 +1295,48 @@ export declare const OperatorService: GenService<{
     methodKind: "unary";
     input: typeof ReportNodeStatusRequestSchema;
     output: typeof ReportNodeStatusResponseSchema;
+  },
+  /**
+   * The ranked links for up to 1,000 destinations, answered from memory by the configuration and the health that this replica knows.
+   * No route is an answer, not an error. The same query, token and health give the same answer, here and in the SDK.
+   *
+   * @generated from rpc ops.v1.OperatorService.ResolveRoutes
+   */
+  resolveRoutes: {
+    methodKind: "unary";
+    input: typeof ResolveRoutesRequestSchema;
+    output: typeof ResolveRoutesResponseSchema;
+  },
+  /**
+   * How links are, as computed from the reports that this replica knows. Errors: PAGE_TOKEN_INVALID.
+   *
+   * @generated from rpc ops.v1.OperatorService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
+  },
+  /**
+   * The health of all links, then every change of it. A reader that is slow gets each link's latest state, not every one in between;
+   * there is no resuming: a new watch begins with a snapshot.
+   *
+   * @generated from rpc ops.v1.OperatorService.WatchHealth
+   */
+  watchHealth: {
+    methodKind: "server_streaming";
+    input: typeof WatchHealthRequestSchema;
+    output: typeof WatchHealthResponseSchema;
+  },
+  /**
+   * What a node sees of its links: published to the bus on its behalf, as if it had published by itself. Errors: BUS_UNAVAILABLE.
+   *
+   * @generated from rpc ops.v1.OperatorService.ReportHealth
+   */
+  reportHealth: {
+    methodKind: "unary";
+    input: typeof ReportHealthRequestSchema;
+    output: typeof ReportHealthResponseSchema;
   },
 }>;
 
