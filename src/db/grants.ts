@@ -18,6 +18,7 @@ const GRANTS = {
   credential: ["select", "insert", "update"],
   auditEvent: ["select", "insert"],
   nodeStatus: ["select", "insert", "update", "delete"],
+  healthTransition: ["select", "insert", "delete"],
 } as const satisfies Record<keyof typeof schema, readonly Privilege[]>;
 
 /** The role can't be the service's; the text says why. */

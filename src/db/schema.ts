@@ -153,3 +153,22 @@ export const nodeStatus = pgTable(
   },
   (row) => [primaryKey({ columns: [row.namespace, row.node] })],
 );
+
+/** Changes of links' operational states, as they were recorded. Rows are inserted, and removed when they are old. */
+export const healthTransition = pgTable(
+  "health_transition",
+  {
+    operatorUid: uuid("operator_uid").notNull(),
+    connectionId: text("connection_id").notNull(),
+    /** When it was recorded. A link has one transition at a time, so this names it. */
+    time: timestamptz().notNull(),
+    operatorId: text("operator_id").notNull(),
+    /** The encoded HealthTransition. */
+    record: bytea().notNull(),
+  },
+  (row) => [
+    primaryKey({ columns: [row.operatorUid, row.connectionId, row.time] }),
+    index("health_transition_time").on(row.time),
+    index("health_transition_operator").on(row.operatorId, row.time),
+  ],
+);
