@@ -15,7 +15,7 @@ import { auditRecord } from "../audit/audit-record.ts";
 import { callerOf, requestIdKey } from "../rpc/caller.ts";
 import { reasonOf } from "../rpc/errors.ts";
 import { readCredential, type CredentialReaderDeps } from "./credential-reader.ts";
-import { mapConcurrently } from "./map-concurrently.ts";
+import { mapConcurrently } from "../map-concurrently.ts";
 
 /** Replies stop here: gRPC clients refuse 4 MiB. */
 const MAX_REPLY_BYTES = 3 * 1024 * 1024;
