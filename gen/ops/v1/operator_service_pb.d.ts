@@ -1299,6 +1299,7 @@ export declare const OperatorService: GenService<{
   /**
    * The ranked links for up to 1,000 destinations, answered from memory by the configuration and the health that this replica knows.
    * No route is an answer, not an error. The same query, token and health give the same answer, here and in the SDK.
+   * Errors: MESSAGE_TOO_LARGE when the reply would be larger than 3 MiB: give `max_routes`, or ask for fewer at once.
    *
    * @generated from rpc ops.v1.OperatorService.ResolveRoutes
    */

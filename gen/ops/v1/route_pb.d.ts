@@ -2,7 +2,7 @@
 // @generated from file ops/v1/route.proto (package ops.v1, syntax proto3)
 /* eslint-disable */
 
-// Which links carry a message, in order, and why the others don't.
+// Which links carry a message, in order, and why the others don't. The vectors in client/conformance are these rules' tests.
 //
 // Longer than 250 lines because a query, the gate's reasons and the answer are read side by side.
 
@@ -127,11 +127,18 @@ export declare type RouteQuery = Message<"ops.v1.RouteQuery"> & {
   only: LinkName[];
 
   /**
-   * Whether to name the links that are left out, with all reasons.
+   * Whether to name the links that are left out, with all reasons. At most 20 queries of a request may ask for it.
    *
    * @generated from field: bool explain = 6;
    */
   explain: boolean;
+
+  /**
+   * At most this many routes, best first; the first tier is never cut, so that `pick` chooses as from all. 0: all.
+   *
+   * @generated from field: uint32 max_routes = 7;
+   */
+  maxRoutes: number;
 };
 
 /**
@@ -184,14 +191,17 @@ export declare type Route = Message<"ops.v1.Route"> & {
   tier: number;
 
   /**
-   * The class: 0 good, 1 doubtful, 2 last resort.
+   * 0: UP, THROTTLED, DEGRADED with any grade but CRITICAL, and UNKNOWN when `last_good_time` is less than 10 minutes ago or when all links
+   * that no hard reason leaves out are UNKNOWN (without a health service the table must not be empty). 1: DEGRADED with CRITICAL, other
+   * UNKNOWN. 2: a soft reason; used only when there is no other. A state that is not set or not known to this version counts as UNKNOWN.
    *
    * @generated from field: uint32 class = 12;
    */
   class: number;
 
   /**
-   * The priority that applies: the override's, else the matching entry's, else the connection's.
+   * The priority that applies: that of the override in force (`expire_time` is to come), else the matching entry's, else the connection's,
+   * else 100.
    *
    * @generated from field: uint32 priority = 13;
    */
@@ -205,7 +215,8 @@ export declare type Route = Message<"ops.v1.Route"> & {
   weight: number;
 
   /**
-   * The weight after health, at least 1: × 0.5 for DEGRADED (warning), × 0.05 for critical, × reduced/maximum rate for THROTTLED.
+   * The weight after health, rounded down, at least 1: weight ÷ 2 for DEGRADED, ÷ 20 with CRITICAL; weight × current_limit ÷ limit (in this
+   * order) for THROTTLED; else the weight.
    *
    * @generated from field: uint32 effective_weight = 15;
    */
@@ -254,14 +265,14 @@ export declare type Route = Message<"ops.v1.Route"> & {
   holders: string[];
 
   /**
-   * The limit as configured or overridden, in segments per second.
+   * The limit as configured or overridden, in segments per second; 0: none is configured.
    *
    * @generated from field: double limit = 30;
    */
   limit: number;
 
   /**
-   * The limit after throttling, in segments per second.
+   * The limit after throttling, in segments per second: the observed one if that is known and lower, else `limit`.
    *
    * @generated from field: double current_limit = 31;
    */
@@ -275,7 +286,7 @@ export declare type Route = Message<"ops.v1.Route"> & {
   observedRate: number;
 
   /**
-   * When that was; unset: never.
+   * When that was, the latest of the observers' reports; unset: never.
    *
    * @generated from field: google.protobuf.Timestamp observed_time = 33;
    */
@@ -363,7 +374,8 @@ export declare type RouteResult = Message<"ops.v1.RouteResult"> & {
   routes: Route[];
 
   /**
-   * Only with `explain`: the links left out, by operator and connection id.
+   * Only with `explain`: the links left out, by operator and connection id; among them those of class 2 when there is a better one. At most
+   * 1,000: links that neither match nor are named in `only` give way first, then those with the last ids.
    *
    * @generated from field: repeated ops.v1.ExcludedLink excluded = 2;
    */
@@ -375,6 +387,13 @@ export declare type RouteResult = Message<"ops.v1.RouteResult"> & {
    * @generated from field: ops.v1.NoRouteReason no_route = 3;
    */
   noRoute: NoRouteReason;
+
+  /**
+   * How many links were left out of `excluded`.
+   *
+   * @generated from field: uint32 excluded_omitted = 4;
+   */
+  excludedOmitted: number;
 };
 
 /**
@@ -397,21 +416,21 @@ export enum SenderType {
   UNSPECIFIED = 0,
 
   /**
-   * Letters: needs the capability `alphanumeric`.
+   * Letters: needs the capability `alphanumeric`, and `addressing.alphanumeric.allowed` not to be false.
    *
    * @generated from enum value: SENDER_TYPE_ALPHANUMERIC = 1;
    */
   ALPHANUMERIC = 1,
 
   /**
-   * A short code: needs `addressing.short_code.allowed`, where set.
+   * A short code: needs `addressing.short_code.allowed` not to be false.
    *
    * @generated from enum value: SENDER_TYPE_SHORT_CODE = 2;
    */
   SHORT_CODE = 2,
 
   /**
-   * An international number.
+   * An international number: needs `addressing.international.allowed` not to be false.
    *
    * @generated from enum value: SENDER_TYPE_INTERNATIONAL = 3;
    */
@@ -444,56 +463,57 @@ export enum RouteReason {
   NO_COVERAGE = 1,
 
   /**
-   * An entry with `deny` matches.
+   * An entry with `deny` matches. No entry counts then, so that priority and weight are the connection's.
    *
    * @generated from enum value: ROUTE_REASON_COVERAGE_DENIED = 2;
    */
   COVERAGE_DENIED = 2,
 
   /**
-   * The connection is in DRAFT.
+   * The connection or its operator is in DRAFT.
    *
    * @generated from enum value: ROUTE_REASON_ADMIN_DRAFT = 3;
    */
   ADMIN_DRAFT = 3,
 
   /**
-   * The link is in TESTING and the query doesn't name it in `only`.
+   * The connection or its operator is in TESTING, and the query doesn't name the link in `only`.
    *
    * @generated from enum value: ROUTE_REASON_TESTING = 4;
    */
   TESTING = 4,
 
   /**
-   * The connection is in DRAINING.
+   * The connection or its operator is in DRAINING.
    *
    * @generated from enum value: ROUTE_REASON_DRAINING = 5;
    */
   DRAINING = 5,
 
   /**
-   * The connection is in MAINTENANCE, or a maintenance window is in force.
+   * The connection or its operator is in MAINTENANCE, or a maintenance window is in force: an occurrence of the link's health (current or
+   * upcoming) has begun and not ended. A start that is not set has begun, an end that is not set doesn't come.
    *
    * @generated from enum value: ROUTE_REASON_MAINTENANCE = 6;
    */
   MAINTENANCE = 6,
 
   /**
-   * The connection is in DISABLED.
+   * The connection or its operator is in DISABLED.
    *
    * @generated from enum value: ROUTE_REASON_DISABLED = 7;
    */
   DISABLED = 7,
 
   /**
-   * The operator's own admin state keeps its connections from it; comes with what the state is.
+   * The operator's own admin state leaves the link out; comes with that state's reason.
    *
    * @generated from enum value: ROUTE_REASON_OPERATOR_STATE = 8;
    */
   OPERATOR_STATE = 8,
 
   /**
-   * No credential is stored.
+   * No credential is stored, neither an active nor a pending one.
    *
    * @generated from enum value: ROUTE_REASON_NO_CREDENTIAL = 9;
    */
@@ -528,21 +548,21 @@ export enum RouteReason {
   CAPABILITY_RECEIPTS = 13,
 
   /**
-   * It carries fewer segments per message (`encoding.max_segments`).
+   * It carries fewer segments per message (`encoding.max_segments`, 10 where unset).
    *
    * @generated from enum value: ROUTE_REASON_CAPABILITY_SEGMENTS = 14;
    */
   CAPABILITY_SEGMENTS = 14,
 
   /**
-   * The query excludes it, or names others in `only`.
+   * The query excludes it, or names others in `only`. Names of links that don't exist are no error.
    *
    * @generated from enum value: ROUTE_REASON_EXCLUDED_BY_CALLER = 15;
    */
   EXCLUDED_BY_CALLER = 15,
 
   /**
-   * An admin state that this version doesn't know: a newer version set it.
+   * An admin state of the connection or its operator that is not set or not known to this version: a newer one set it.
    *
    * @generated from enum value: ROUTE_REASON_STATE_UNKNOWN_HERE = 16;
    */
@@ -556,7 +576,7 @@ export enum RouteReason {
   STATE_DOWN = 30,
 
   /**
-   * No bind that can send is up.
+   * No bind that can send is up, by a state that is observed: not with UNKNOWN.
    *
    * @generated from enum value: ROUTE_REASON_NO_TX_BIND = 31;
    */
@@ -589,14 +609,14 @@ export enum NoRouteReason {
   UNSPECIFIED = 0,
 
   /**
-   * No link covers the destination.
+   * No coverage entry of any link matches.
    *
    * @generated from enum value: NO_ROUTE_REASON_NO_COVERAGE = 1;
    */
   NO_COVERAGE = 1,
 
   /**
-   * Links cover it, and every one is left out.
+   * Entries match, if only to deny, and every link is left out.
    *
    * @generated from enum value: NO_ROUTE_REASON_ALL_EXCLUDED = 2;
    */
