@@ -1,17 +1,23 @@
 import { readFileSync } from "node:fs";
 import { startControl } from "./control.ts";
 import { help, parseOptions, UsageError, type Options } from "./options.ts";
+import { ScriptPlayer } from "./script-player.ts";
 import { startSmsc } from "./smsc.ts";
 
 async function run(options: Options): Promise<void> {
   const log = options.quiet ? () => {} : (line: string) => console.log(line);
-  const { ports, host, accounts, timers } = options;
-  const smsc = await startSmsc({ ports, host, accounts, timers, log });
+  const { ports, host, accounts, timers, seed } = options;
+  const smsc = await startSmsc({ ports, host, accounts, timers, seed, log });
+  const player = new ScriptPlayer(smsc);
   try {
-    const control = options.controlPort === undefined ? undefined : await startControl(smsc, options.controlPort);
+    const control =
+      options.controlPort === undefined ? undefined : await startControl(smsc, options.controlPort, player);
     if (control) log(`see who is bound: curl http://127.0.0.1:${control.port}/state`);
     if (accounts.length === 0) log("no accounts yet, so every bind is refused: see --account in --help");
+    const played = options.script && player.play(options.script);
     await signalled();
+    player.stop();
+    await played;
     await control?.close();
   } finally {
     await smsc.close();

@@ -1,4 +1,5 @@
-import type { CloseReason, Peer, SmscEvent } from "./events.ts";
+import type { BindRefused, CloseReason, Peer, SmscEvent } from "./events.ts";
+import type { PasswordMode } from "./passwords.ts";
 import { Status, type StatusName } from "./smpp.ts";
 
 /**
@@ -15,8 +16,12 @@ export function story(event: SmscEvent): string | undefined {
     }
     case "bind-refused": {
       const name = event.known ? event.systemId : `unknown account (system_id of ${event.systemId.length} characters)`;
-      return `${name}: bind refused ${where(event.peer)}, ${refusal(event.status)}`;
+      return `${name}: bind ${event.dropped ? "dropped" : "refused"} ${where(event.peer)}, ${refusal(event)}`;
     }
+    case "bind-held":
+      return `${event.systemId}: the bind of session ${event.sessionId} is held until ${clock(event.until)}`;
+    case "binds-released":
+      return `${event.systemId}: ${event.count} held binds released`;
     case "unbind": {
       const { session, by } = event;
       return `${session.systemId}: ${by === "client" ? "unbound itself" : "asked to unbind"} ${where(session)}`;
@@ -27,12 +32,23 @@ export function story(event: SmscEvent): string | undefined {
     }
     case "account-set":
       return `${event.systemId}: account ${event.outcome} (${event.fields.join(", ")})`;
+    case "behaviour-set":
+      return `${event.systemId}: behaviour changed ${event.words}`;
+    case "password-changed":
+      return `${event.systemId}: ${passwordChange(event.how)}`;
+    case "unlocked":
+      return `${event.systemId}: unlocked`;
+    case "port-set":
+      return `port ${event.port} is ${event.mode}`;
+    case "script":
+      return event.text;
     case "stopping":
       return "stopping: unbinding every session";
     case "enquire-link-answered":
     case "enquire-link-sent":
-    case "message-received":
-    case "message-refused":
+    case "ignored":
+    case "submit":
+    case "receipt":
       return undefined;
     default:
       return event satisfies never;
@@ -46,15 +62,34 @@ function where(peer: Peer): string {
 const refusalWords: { readonly [name in StatusName]?: string } = {
   ESME_RINVCMDLEN: "the bind is cut short",
   ESME_RINVBNDSTS: "the session is bound already",
+  ESME_RSYSERR: "the vendor has an outage",
   ESME_RALYBND: "all binds of the account are in use",
   ESME_RINVPASWD: "wrong password",
   ESME_RINVSYSID: "no account has this system_id",
   ESME_RINVSYSTYP: "wrong system_type",
 };
 
-function refusal(status: StatusName): string {
+function refusal({ status, locked, failedLogin }: BindRefused): string {
   const code = Status[status].toString(16).toUpperCase().padStart(2, "0");
-  return `${refusalWords[status] ?? "not acceptable"} (${status} 0x${code})`;
+  const words = locked ? "the account is locked" : (refusalWords[status] ?? "not acceptable");
+  return `${words} (${status} 0x${code})${failedLogin?.locked ? "; the account is locked now" : ""}`;
+}
+
+function passwordChange(how: PasswordMode): string {
+  switch (how.mode) {
+    case "REPLACE":
+      return "password replaced";
+    case "SWITCH_AT":
+      return `the password changes at ${clock(how.time)}`;
+    case "BOTH_VALID":
+      return `a second password is valid${how.oldUntil === Infinity ? "" : `, the old one until ${clock(how.oldUntil)}`}`;
+    default:
+      return how satisfies never;
+  }
+}
+
+function clock(time: number): string {
+  return new Date(time).toISOString().slice(11, 23);
 }
 
 function closing(reason: CloseReason): string | undefined {

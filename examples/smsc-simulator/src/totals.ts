@@ -1,19 +1,22 @@
 import type { SmscEvent } from "./events.ts";
 import type { StatusName } from "./smpp.ts";
 
-/** Counted since the simulator started. */
+/** Counted since the simulator started, over all accounts. */
 export interface Totals {
   bindsAccepted: number;
-  /** By the command_status the bind was refused with. */
+  /** By the command_status the bind was refused with; a dropped one counts as what it would have been answered. */
   bindsRefused: { [status in StatusName]?: number };
   enquireLinksAnswered: number;
   enquireLinksSent: number;
+  /** Requests of mute accounts, which got no answer. */
+  requestsIgnored: number;
   /** Unbinds in either direction. */
   unbinds: number;
   /** TCP connections that ended, bound or not. */
   closes: number;
+  /** submit_sm whose message the simulator took, whether or not the client was told. */
   messagesReceived: number;
-  /** submit_sm refused because the session may not transmit or the PDU is cut short. */
+  /** submit_sm answered with anything but ESME_ROK. */
   messagesRefused: number;
 }
 
@@ -23,6 +26,7 @@ export function newTotals(): Totals {
     bindsRefused: {},
     enquireLinksAnswered: 0,
     enquireLinksSent: 0,
+    requestsIgnored: 0,
     unbinds: 0,
     closes: 0,
     messagesReceived: 0,
@@ -51,17 +55,14 @@ export function count(totals: Totals, event: SmscEvent): void {
     case "enquire-link-sent":
       totals.enquireLinksSent++;
       return;
-    case "message-received":
-      totals.messagesReceived++;
+    case "ignored":
+      totals.requestsIgnored++;
       return;
-    case "message-refused":
-      totals.messagesRefused++;
-      return;
-    case "listening":
-    case "account-set":
-    case "stopping":
+    case "submit":
+      if (event.taken) totals.messagesReceived++;
+      else if (event.result !== "unanswered") totals.messagesRefused++;
       return;
     default:
-      event satisfies never;
+      return;
   }
 }

@@ -48,7 +48,9 @@ test("--quiet prints nothing", async () => {
   const { port } = probe.address() as AddressInfo;
   await new Promise((resolve) => probe.close(resolve));
   const { child, exited, output } = simulator("--quiet", `--port=${port}`, "--account=acme01:s3cr3t-acme:1");
-  await expect.poll(() => connectClient(port).then((client) => client.bind())).toMatchObject({ command_status: 0 });
+  await expect
+    .poll(() => connectClient(port).then((client) => client.bind()), { timeout: 15_000 })
+    .toMatchObject({ command_status: 0 });
   child.kill("SIGTERM");
   expect(await exited).toBe(0);
   expect(output()).toBe("");
@@ -68,7 +70,18 @@ test("a port in use is said in words", async () => {
 test("--help explains every option", async () => {
   const { exited, output } = simulator("--help");
   expect(await exited).toBe(0);
-  for (const option of ["port", "host", "accounts-file", "account", "control-port", "session-init", "enquire-link"]) {
+  for (const option of [
+    "port",
+    "host",
+    "accounts-file",
+    "account",
+    "set",
+    "script",
+    "seed",
+    "control-port",
+    "session-init",
+    "enquire-link",
+  ]) {
     expect(output()).toContain(`--${option} `);
   }
 });
