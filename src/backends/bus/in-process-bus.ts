@@ -1,16 +1,29 @@
 import { setTimeout } from "node:timers/promises";
+import type { Logger } from "pino";
 import {
   BusUnavailableError,
+  PoisonMessageError,
   type Bus,
   type BusMessage,
   type Consumption,
   type ConsumerSpec,
+  type Following,
   type PublishOptions,
   type StreamName,
 } from "./bus.ts";
+import { BURIED, deadLetter } from "./dead-letters.ts";
+import { neverThrowing } from "./follower.ts";
+import { followInProcess, type InProcessFollower } from "./in-process-follow.ts";
 import { InProcessStream } from "./in-process-stream.ts";
 import { REDELIVERY_PAUSES, redeliveryPause, type RedeliveryPauses } from "./redelivery.ts";
 import { streamNames, streamOf, streams } from "./streams.ts";
+
+export interface InProcessBusOptions {
+  /** Before what couldn't be handled comes again. */
+  readonly pauses?: RedeliveryPauses;
+  /** Told of dead letters, and of messages that a follower couldn't take. */
+  readonly logger?: Pick<Logger, "error">;
+}
 
 /** A bus in this process's memory, for the embedded profile. What it holds ends with the process. */
 export class InProcessBus implements Bus {
@@ -21,12 +34,15 @@ export class InProcessBus implements Bus {
   readonly #turns = new Map<string, Promise<unknown>>();
   /** Woken by the next message of a stream. */
   readonly #waiting = new Map<StreamName, Set<() => void>>(streamNames.map((name) => [name, new Set()]));
+  readonly #followers = new Map<StreamName, Set<InProcessFollower>>(streamNames.map((name) => [name, new Set()]));
   readonly #consumptions = new Set<Consumption>();
   readonly #closing = new AbortController();
   readonly #pauses: RedeliveryPauses;
+  readonly #logger: Pick<Logger, "error"> | undefined;
 
-  constructor({ pauses = REDELIVERY_PAUSES }: { readonly pauses?: RedeliveryPauses } = {}) {
+  constructor({ pauses = REDELIVERY_PAUSES, logger }: InProcessBusOptions = {}) {
     this.#pauses = pauses;
+    this.#logger = logger;
   }
 
   async publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<number> {
@@ -34,9 +50,11 @@ export class InProcessBus implements Bus {
     const stream = this.#open("publish", name, options.signal);
     // Copies: the caller may go on using what it passed.
     const message = { subject, data: data.slice(), headers: { ...options.headers } };
-    const sequence = stream.append(message, options);
+    const appended = stream.append(message, options);
+    if ("duplicateOf" in appended) return appended.duplicateOf;
     for (const wake of [...this.#waiting.get(name)!]) wake();
-    return sequence;
+    for (const follower of this.#followers.get(name)!) follower.offer(appended);
+    return appended.sequence;
   }
 
   async lastMessage(name: StreamName, signal: AbortSignal): Promise<BusMessage | undefined> {
@@ -48,15 +66,26 @@ export class InProcessBus implements Bus {
   }
 
   async lastPerSubject(name: StreamName, take: (message: BusMessage) => void, signal: AbortSignal): Promise<void> {
-    const last = new Map<string, BusMessage>();
-    for (const message of this.#open("read the last messages", name, signal).messages) {
-      last.delete(message.subject); // so that it moves to the end
-      last.set(message.subject, message);
-    }
-    last.forEach(take);
+    this.#open("read the last messages", name, signal).lastPerSubject.forEach(take);
+  }
+
+  follow(name: StreamName, take: (message: BusMessage) => void): Following {
+    const followers = this.#followers.get(name)!;
+    const begin = this.#streams.get(name)!.lastPerSubject;
+    const follower = followInProcess(begin, neverThrowing(take, name, this.#logger));
+    if (this.#closing.signal.aborted) void follower.close();
+    else followers.add(follower);
+    return {
+      caughtUp: follower.caughtUp,
+      close: () => {
+        followers.delete(follower);
+        return follower.close();
+      },
+    };
   }
 
   consume(spec: ConsumerSpec, handle: (message: BusMessage, signal: AbortSignal) => Promise<void>): Consumption {
+    if (spec.begin === "new") this.#streams.get(spec.stream)!.beginAtEnd(spec.durable);
     const stopping = new AbortController();
     const ended = this.#handleAll(spec, handle, AbortSignal.any([stopping.signal, this.#closing.signal]));
     const consumption = {
@@ -72,32 +101,34 @@ export class InProcessBus implements Bus {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([...this.#consumptions].map((consumption) => consumption.close()));
+    const followers = [...this.#followers.values()].flatMap((some) => [...some]);
+    await Promise.all([...this.#consumptions, ...followers].map((one) => one.close()));
   }
 
   async #handleAll(
-    { stream, durable }: ConsumerSpec,
+    spec: ConsumerSpec,
     handle: (message: BusMessage, signal: AbortSignal) => Promise<void>,
     stop: AbortSignal,
   ): Promise<void> {
+    const { stream, durable } = spec;
     while (!stop.aborted) {
-      const handled = await this.#inTurn(`${stream} ${durable}`, () => this.#handleNext(stream, durable, handle, stop));
+      const handled = await this.#inTurn(`${stream} ${durable}`, () => this.#handleNext(spec, handle, stop));
       if (!handled) await this.#nextMessage(stream, durable, stop);
     }
   }
 
   /** False when there is nothing to handle. */
   async #handleNext(
-    name: StreamName,
-    durable: string,
+    spec: ConsumerSpec,
     handle: (message: BusMessage, signal: AbortSignal) => Promise<void>,
     stop: AbortSignal,
   ): Promise<boolean> {
-    const stream = this.#streams.get(name)!;
+    const { durable } = spec;
+    const stream = this.#streams.get(spec.stream)!;
     const next = stream.next(durable);
     if (next === undefined || stop.aborted) return false;
     try {
-      await handle(next.message, this.#closing.signal);
+      await this.#handleOrBury(next.message, spec, handle);
       stream.done(durable, next.message.sequence);
     } catch {
       // The handler tells of its failures itself; here one only means that the message comes again.
@@ -106,6 +137,22 @@ export class InProcessBus implements Bus {
       await setTimeout(pause, undefined, { signal: stop, ref: false }).catch(() => undefined); // or told to stop
     }
     return true;
+  }
+
+  async #handleOrBury(
+    message: BusMessage,
+    spec: ConsumerSpec,
+    handle: (message: BusMessage, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { signal } = this.#closing;
+    try {
+      await handle(message, signal);
+    } catch (error) {
+      if (!(error instanceof PoisonMessageError)) throw error;
+      const { subject, data, messageId } = deadLetter(message, spec, error.message);
+      await this.publish(subject, data, { messageId, signal });
+      this.#logger?.error({ ...spec, sequence: message.sequence, problem: error.message }, BURIED);
+    }
   }
 
   #inTurn(key: string, work: () => Promise<boolean>): Promise<boolean> {

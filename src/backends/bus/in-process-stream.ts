@@ -1,4 +1,4 @@
-import { WrongLastSequenceError, type BusMessage } from "./bus.ts";
+import { WrongLastSequenceError, type BusMessage, type PublishOptions } from "./bus.ts";
 import { DUPLICATE_WINDOW_MS, type StreamSettings } from "./streams.ts";
 
 /** One durable consumer's place in a stream. */
@@ -7,6 +7,11 @@ interface Place {
   done: number;
   /** How often the message after it was handed out in vain. */
   failures: number;
+}
+
+/** The message was there already, with this sequence. */
+export interface DuplicateOf {
+  readonly duplicateOf: number;
 }
 
 /** A stream in this process's memory. */
@@ -31,36 +36,58 @@ export class InProcessStream {
 
   /** Oldest first. */
   get messages(): readonly BusMessage[] {
+    this.#forget(Date.now());
     return [...this.#messages.values()];
+  }
+
+  /** The last message of every subject, oldest first. */
+  get lastPerSubject(): readonly BusMessage[] {
+    const last = new Map<string, BusMessage>();
+    for (const message of this.messages) {
+      last.delete(message.subject); // so that it moves to the end
+      last.set(message.subject, message);
+    }
+    return [...last.values()];
   }
 
   /** @throws WrongLastSequenceError */
   append(
     message: Omit<BusMessage, "sequence" | "time">,
-    { messageId, expectedLastSequence }: { readonly messageId?: string; readonly expectedLastSequence?: number },
-  ): number {
+    { messageId, expectedLastSequence, expectedLastSubjectSequence }: Omit<PublishOptions, "signal">,
+  ): BusMessage | DuplicateOf {
     const time = new Date();
     this.#forget(time.getTime());
     const duplicate = messageId === undefined ? undefined : this.#ids.get(messageId);
-    if (duplicate !== undefined) return duplicate.sequence;
+    if (duplicate !== undefined) return { duplicateOf: duplicate.sequence };
     if (expectedLastSequence !== undefined && expectedLastSequence !== this.#lastSequence) {
       throw new WrongLastSequenceError(message.subject, expectedLastSequence);
     }
-    const sequence = ++this.#lastSequence;
-    this.#messages.set(sequence, { ...message, sequence, time });
     const ofSubject = this.#bySubject.get(message.subject) ?? [];
+    if (expectedLastSubjectSequence !== undefined && expectedLastSubjectSequence !== (ofSubject.at(-1) ?? 0)) {
+      throw new WrongLastSequenceError(message.subject, expectedLastSubjectSequence);
+    }
+    const sequence = ++this.#lastSequence;
+    const appended = { ...message, sequence, time };
+    this.#messages.set(sequence, appended);
     this.#bySubject.set(message.subject, ofSubject);
     ofSubject.push(sequence);
     if (ofSubject.length > (this.#settings.perSubject ?? Infinity)) this.#remove(ofSubject[0]!);
     if (messageId !== undefined) this.#ids.set(messageId, { sequence, time: time.getTime() });
-    return sequence;
+    return appended;
+  }
+
+  /** Makes the durable consumer, unless it is there, with its place behind all messages. */
+  beginAtEnd(durable: string): void {
+    if (!this.#places.has(durable)) this.#places.set(durable, { done: this.#lastSequence, failures: 0 });
   }
 
   /** The durable consumer's next message, and how often it has failed. */
   next(durable: string): { readonly message: BusMessage; readonly failures: number } | undefined {
     const place = this.#place(durable);
-    for (const message of this.#messages.values()) {
-      if (message.sequence > place.done) return { message, failures: place.failures };
+    // By sequence, as the messages that are done may be many.
+    for (let sequence = place.done + 1; sequence <= this.#lastSequence; sequence++) {
+      const message = this.#messages.get(sequence);
+      if (message !== undefined) return { message, failures: place.failures };
     }
     return undefined;
   }

@@ -7,38 +7,50 @@ import {
   type BusMessage,
   type Consumption,
   type ConsumerSpec,
+  type Following,
   type PublishOptions,
   type StreamName,
 } from "./bus.ts";
-import { consumeFromJetStream } from "./jetstream-consumption.ts";
+import { neverThrowing } from "./follower.ts";
+import { consumeFromJetStream, type ConsumptionDeps } from "./jetstream-consumption.ts";
+import { followJetStream } from "./jetstream-follow.ts";
 import { readLastPerSubject } from "./jetstream-last-per-subject.ts";
-import { storedMessage } from "./jetstream-message.ts";
-import { API_ERROR, apiErrorCode, busError, isWrongLastSequence } from "./nats-errors.ts";
+import { lastStored } from "./jetstream-message.ts";
+import { busError, isWrongLastSequence } from "./nats-errors.ts";
 import { NatsLink, type NatsLinkOptions } from "./nats-link.ts";
 import type { NatsSession } from "./nats-session.ts";
 import { REDELIVERY_PAUSES, type RedeliveryPauses } from "./redelivery.ts";
-import { streamOf, streams } from "./streams.ts";
+import { streamOf } from "./streams.ts";
 
 export interface JetStreamBusOptions extends NatsLinkOptions {
   /** Before what couldn't be handled comes again. */
   readonly pauses?: RedeliveryPauses;
+  /** Milliseconds after which a message of which nobody was heard comes again. */
+  readonly ackWaitMs?: number;
 }
 
+/** Long enough for a pod that is short of CPU, and for a connection to be made again. */
+const ACK_WAIT_MS = 10_000;
+
 /** Opens a bus on NATS JetStream, at once: it is connected as soon as a server answers, and again whenever it was lost. */
-export function openJetStreamBus({ pauses = REDELIVERY_PAUSES, ...options }: JetStreamBusOptions): Bus {
-  return new JetStreamBus(new NatsLink(options), pauses);
+export function openJetStreamBus(options: JetStreamBusOptions): Bus {
+  const { pauses = REDELIVERY_PAUSES, ackWaitMs = ACK_WAIT_MS, logger } = options;
+  return new JetStreamBus(new NatsLink(options), { pauses, ackWaitMs, logger });
 }
+
+type ConsumptionOptions = Pick<ConsumptionDeps, "pauses" | "ackWaitMs" | "logger">;
 
 class JetStreamBus implements Bus {
   readonly durable = true;
   readonly #link: NatsLink;
-  readonly #pauses: RedeliveryPauses;
+  readonly #options: ConsumptionOptions;
   readonly #closing = new AbortController();
-  readonly #consumptions = new Set<Consumption>();
+  /** Consumptions and followers. */
+  readonly #running = new Set<{ close(): Promise<void> }>();
 
-  constructor(link: NatsLink, pauses: RedeliveryPauses) {
+  constructor(link: NatsLink, options: ConsumptionOptions) {
     this.#link = link;
-    this.#pauses = pauses;
+    this.#options = options;
   }
 
   get connected(): boolean {
@@ -46,7 +58,8 @@ class JetStreamBus implements Bus {
   }
 
   publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<number> {
-    const { messageId, expectedLastSequence } = options;
+    const { messageId, expectedLastSequence, expectedLastSubjectSequence } = options;
+    const expected = expectedLastSubjectSequence ?? expectedLastSequence;
     const streamName = streamOf(subject);
     return this.#call(`publish to ${streamName}`, options.signal, async ({ jetstream }) => {
       const headers = natsHeaders();
@@ -54,6 +67,7 @@ class JetStreamBus implements Bus {
       const expect = {
         streamName,
         ...(expectedLastSequence === undefined ? {} : { lastSequence: expectedLastSequence }),
+        ...(expectedLastSubjectSequence === undefined ? {} : { lastSubjectSequence: expectedLastSubjectSequence }),
       };
       try {
         const ack = await jetstream.publish(subject, data, {
@@ -63,22 +77,14 @@ class JetStreamBus implements Bus {
         });
         return ack.seq;
       } catch (cause) {
-        if (!isWrongLastSequence(cause) || expectedLastSequence === undefined) throw cause;
-        throw new WrongLastSequenceError(subject, expectedLastSequence);
+        if (!isWrongLastSequence(cause) || expected === undefined) throw cause;
+        throw new WrongLastSequenceError(subject, expected);
       }
     });
   }
 
   lastMessage(stream: StreamName, signal: AbortSignal): Promise<BusMessage | undefined> {
-    return this.#call(`read the last message of ${stream}`, signal, async ({ manager }) => {
-      try {
-        const found = await manager.streams.getMessage(stream, { last_by_subj: streams[stream].subject });
-        return storedMessage(found);
-      } catch (error) {
-        if (apiErrorCode(error) === API_ERROR.messageNotFound) return undefined;
-        throw error;
-      }
-    });
+    return this.#call(`read the last message of ${stream}`, signal, (session) => lastStored(session, stream));
   }
 
   lastSequence(stream: StreamName, signal: AbortSignal): Promise<number> {
@@ -96,22 +102,33 @@ class JetStreamBus implements Bus {
   }
 
   consume(spec: ConsumerSpec, handle: (message: BusMessage, signal: AbortSignal) => Promise<void>): Consumption {
-    const deps = { link: this.#link, pauses: this.#pauses, closing: this.#closing.signal };
-    const running = consumeFromJetStream(deps, spec, handle);
-    const consumption = {
-      close: async () => {
-        await running.close();
-        this.#consumptions.delete(consumption);
-      },
-    };
-    this.#consumptions.add(consumption);
-    return consumption;
+    const deps = { ...this.#options, link: this.#link, closing: this.#closing.signal };
+    return this.#keep(consumeFromJetStream(deps, spec, handle));
+  }
+
+  follow(stream: StreamName, take: (message: BusMessage) => void): Following {
+    const { logger } = this.#options;
+    const deps = { link: this.#link, closing: this.#closing.signal };
+    return this.#keep(followJetStream(deps, stream, neverThrowing(take, stream, logger)));
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([...this.#consumptions].map((consumption) => consumption.close()));
+    await Promise.all([...this.#running].map((one) => one.close()));
     await this.#link.close();
+  }
+
+  /** The same, which is closed with the bus if it wasn't before. */
+  #keep<T extends { close(): Promise<void> }>(running: T): T {
+    const kept = {
+      ...running,
+      close: async () => {
+        await running.close();
+        this.#running.delete(kept);
+      },
+    };
+    this.#running.add(kept);
+    return kept;
   }
 
   async #call<T>(action: string, signal: AbortSignal, call: (session: NatsSession) => Promise<T>): Promise<T> {

@@ -1,13 +1,10 @@
-import { AckPolicy, DeliverPolicy, nanos } from "nats";
 import { BusUnavailableError, type BusMessage, type StreamName } from "./bus.ts";
 import { delivery } from "./delivery.ts";
+import { makeReader } from "./jetstream-reader.ts";
 import type { NatsSession } from "./nats-session.ts";
 import { pull } from "./pull.ts";
-import { streams } from "./streams.ts";
 
 const BATCH = 256;
-/** Milliseconds after which the server forgets a reader that is gone. */
-const FORGET_AFTER_MS = 30_000;
 /** The statuses that say: there is no more. */
 const NO_MORE: readonly number[] = [404, 408];
 
@@ -16,28 +13,21 @@ const NO_MORE: readonly number[] = [404, 408];
  * work queue. @throws BusUnavailableError, NatsError
  */
 export async function readLastPerSubject(
-  { connection, manager }: NatsSession,
+  session: NatsSession,
   stream: StreamName,
   take: (message: BusMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { name, num_pending: expected } = await manager.consumers.add(stream, {
-    ack_policy: AckPolicy.None,
-    deliver_policy: DeliverPolicy.LastPerSubject,
-    filter_subject: streams[stream].subject,
-    inactive_threshold: nanos(FORGET_AFTER_MS),
-    mem_storage: true,
-    num_replicas: 1,
-  });
+  const reader = await makeReader(session, stream);
   try {
     let read = 0;
     let lost = false;
-    let pending = expected;
+    let { pending } = reader;
     while (pending > 0) {
       signal.throwIfAborted();
-      const request = { stream, consumer: name, batch: Math.min(BATCH, pending), waitMs: 0 };
+      const request = { stream, consumer: reader.name, batch: Math.min(BATCH, pending), waitMs: 0 };
       const status = await pull(
-        connection,
+        session.connection,
         request,
         (one) => {
           const delivered = delivery(one);
@@ -55,6 +45,6 @@ export async function readLastPerSubject(
     }
     signal.throwIfAborted();
   } finally {
-    await manager.consumers.delete(stream, name).catch(() => undefined); // the server forgets it by itself
+    await reader.remove();
   }
 }

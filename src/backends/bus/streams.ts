@@ -15,12 +15,23 @@ export interface StreamSettings {
 /** A second message with an id that came within this time is dropped. */
 export const DUPLICATE_WINDOW_MS = 120_000;
 
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
 /** The streams: every stream's settings, for both kinds of bus. */
 export const streams: Readonly<Record<StreamName, StreamSettings>> = {
   /** The current state of every operator, as the relay publishes it. */
   OPS_CONFIG: { subject: "ops.config.v1.>", retention: "limits", perSubject: 1 },
   /** Audit records on their way to the database. */
   OPS_AUDIT: { subject: "ops.audit.v1", retention: "workqueue" },
+  /** The latest health report of every node on every connection: `ops.health.v1.<operator uid>.<connection>.<node>`. */
+  OPS_HEALTH: { subject: "ops.health.v1.>", retention: "limits", perSubject: 1, maxAgeMs: 20 * MINUTE_MS },
+  /** Transitions of the connections' operational states: `ops.state.v1.<operator uid>.<connection>`. */
+  OPS_STATE: { subject: "ops.state.v1.>", retention: "limits", perSubject: 1_000, maxAgeMs: 7 * DAY_MS },
+  /** Messages that nobody can use, for a look: `ops.dlq.v1.<stream>`. */
+  OPS_DLQ: { subject: "ops.dlq.v1.>", retention: "limits", maxAgeMs: 30 * DAY_MS },
+  /** How far the durable consumers are with a message that fails again and again: `ops.attempts.v1.<stream>.<durable>`. */
+  OPS_ATTEMPTS: { subject: "ops.attempts.v1.>", retention: "limits", perSubject: 1, maxAgeMs: DAY_MS },
 };
 
 /** The streams' names. */

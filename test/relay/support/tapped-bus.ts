@@ -84,6 +84,10 @@ export class TappedBus implements Bus {
     return this.#bus.consume(...args);
   }
 
+  follow(...args: Parameters<Bus["follow"]>): ReturnType<Bus["follow"]> {
+    return this.#bus.follow(...args);
+  }
+
   close(): Promise<void> {
     return this.#bus.close();
   }
