@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { startControl } from "../src/control.ts";
 import { Status } from "../src/smpp.ts";
-import { acme, connectClient, runSmsc, sessionsOf } from "./harness.ts";
+import { acme, boundClient, connectClient, message, runSmsc, sessionsOf, tryBind } from "./harness.ts";
 
 async function run() {
   const running = await runSmsc();
@@ -71,8 +71,74 @@ test("disconnect drops the account's sessions", async () => {
   expect(lines.at(-1)).toContain("dropped on request");
 });
 
+test("actions change behaviour, password and sockets, one or several in a request", async () => {
+  const { smsc, port, call } = await run();
+  const client = await boundClient(port);
+  const actions = [
+    { do: "behave", account: "acme01", set: { throttle: { perSecond: 0 }, receipts: { always: true } } },
+    { do: "password", account: "acme01", password: "s3cr3t-new", mode: "BOTH_VALID", oldUntil: "2999-01-01T00:00:00Z" },
+    { do: "disconnect", account: "acme01" },
+  ];
+  const done = await call("POST", "/actions", JSON.stringify(actions));
+  expect({ ...done, text: JSON.parse(done.text) as unknown }).toEqual({ status: 200, text: [{}, {}, { dropped: 1 }] });
+  await client.closed;
+  expect(smsc.state().accounts[0]?.behaviour).toEqual({ throttle: { perSecond: 0 }, receipts: { always: true } });
+  expect([await tryBind(port), await tryBind(port, "s3cr3t-new")]).toEqual([0, 0]);
+  const one = await call("POST", "/actions", '{"do": "normal", "account": "acme01"}');
+  expect(one).toEqual({ status: 200, text: "{}\n" });
+  expect(smsc.state().accounts[0]?.behaviour).toEqual({});
+});
+
+test("a list with one wrong action does none of them", async () => {
+  const { smsc, call } = await run();
+  const actions = [{ do: "behave", account: "acme01", set: { mute: "everything" } }, { do: "explode" }];
+  const { status, text } = await call("POST", "/actions", JSON.stringify(actions));
+  expect(status).toBe(400);
+  expect(text).toContain("action 2: do must be one of");
+  expect(smsc.state().accounts[0]?.behaviour).toEqual({});
+});
+
+test("a script is played, and GET /state tells how far it is", async () => {
+  const { call } = await run();
+  const script = { steps: [{ at: 0, do: "behave", account: "acme01", set: { mute: "submit_sm" } }] };
+  expect((await call("POST", "/script", JSON.stringify(script))).status).toBe(202);
+  await expect
+    .poll(async () => JSON.parse((await call("GET", "/state")).text) as unknown)
+    .toMatchObject({ script: { done: 1, steps: 1, failures: [] }, accounts: [{ behaviour: { mute: "submit_sm" } }] });
+});
+
+test("messages can be read by account and by id, and an account with its totals", async () => {
+  const { port, call } = await run();
+  const client = await boundClient(port);
+  const ids: string[] = [];
+  for (const text of ["one", "two", "three"]) {
+    ids.push((await client.ask("submit_sm", { ...message, short_message: text })).message_id ?? "");
+  }
+  const read = async (path: string) => JSON.parse((await call("GET", path)).text) as unknown;
+  const all = (await read("/accounts/acme01/messages")) as { messages: { id: string; text: string; number: number }[] };
+  expect(all.messages.map(({ id }) => id)).toEqual(ids);
+  expect(await read(`/accounts/acme01/messages?after=${all.messages[0]?.number}&limit=1`)).toMatchObject({
+    messages: [{ text: "two" }],
+  });
+  expect(await read(`/accounts/acme01/messages/${ids[2]}`)).toMatchObject({ text: "three", answered: true });
+  expect(await read("/accounts/acme01")).toMatchObject({
+    sessions: [{ role: "transceiver" }],
+    totals: { bindsPeak: 1, submits: { ESME_ROK: 3 }, messagesTaken: 3 },
+  });
+});
+
 test.for([
   ["an unknown path", "GET", "/", undefined, 404],
+  ["a strange path", "GET", "//x", undefined, 404],
+  ["an unknown account", "GET", "/accounts/nobody", undefined, 404],
+  ["messages of an unknown account", "GET", "/accounts/nobody/messages", undefined, 404],
+  ["an unknown message", "GET", "/accounts/acme01/messages/73577357", undefined, 404],
+  ["a page that is no number", "GET", "/accounts/acme01/messages?after=x", undefined, 400],
+  ["an unknown action", "POST", "/actions", '{"do": "73577357"}', 400],
+  ["an action on an unknown account", "POST", "/actions", '{"do": "unlock", "account": "73577357"}', 404],
+  ["an action on an unknown port", "POST", "/actions", '{"do": "port", "port": 1, "mode": "silent"}', 400],
+  ["a script without steps", "POST", "/script", '{"step": "73577357"}', 400],
+  ["an unknown behaviour", "PUT", "/accounts/acme01", '{"behaviour": {"mute": "73577357"}}', 400],
   ["a wrong method", "DELETE", "/state", undefined, 405],
   ["an unknown account to disconnect", "POST", "/accounts/nobody/disconnect", undefined, 404],
   ["a new account without a password", "PUT", "/accounts/nobody", '{"maxBinds": 1}', 400],

@@ -3,6 +3,9 @@ import { parseOptions } from "../src/options.ts";
 
 const files: { readonly [path: string]: string } = {
   "good.json": '[{"systemId": "acme01", "password": "pw", "maxBinds": 2, "systemType": "cp"}]',
+  "script.json": '{"steps": [{"at": 1, "do": "unlock", "account": "acme01"}]}',
+  "bad-script.json": '{"steps": [{"at": 1, "do": "unlock", "account": "acme01", "password": "s3cr3t"}]}',
+  "behaving.json": '[{"systemId": "acme01", "password": "s3cr3t", "maxBinds": 2, "behaviour": {"mute": "all"}}]',
   "object.json": '{"systemId": "acme01"}',
   "broken.json": '[{"systemId": "acme01", "password": s3cr3t}]',
   "field.json": '[{"systemId": "acme01", "password": "s3cr3t", "maxBinds": -1}]',
@@ -38,7 +41,38 @@ test("ports, accounts and timers are read", () => {
   });
 });
 
+test("behaviour, script and seed are read", () => {
+  const { accounts, script, seed } = parse(
+    "--account=a:b:1",
+    "--set=a:throttle.perSecond=20",
+    "--set=a:throttle.status=ESME_RMSGQFUL",
+    '--set=a:receipts={"delay": 1, "states": {"UNDELIV": 0.5}}',
+    "--set=a:receipts.timeZone=Europe/Berlin",
+    "--set=a:binds.hold=true",
+    "--script=script.json",
+    "--seed=7",
+  );
+  expect(accounts[0]?.behaviour).toEqual({
+    throttle: { perSecond: 20, status: "ESME_RMSGQFUL" },
+    receipts: { delay: 1, states: { UNDELIV: 0.5 }, timeZone: "Europe/Berlin" },
+    binds: { hold: 120 },
+  });
+  expect(script).toEqual({ steps: [{ due: { at: 1 }, action: { do: "unlock", account: "acme01" } }] });
+  expect(seed).toBe(7);
+});
+
 test.for([
+  [["--set=a:mute=everything"], "--set: no account"],
+  [["--account=a:s3cr3t:1", "--set=mute"], "systemId:path=value"],
+  [["--account=a:s3cr3t:1", "--set=a:mute=s3cr3t"], "--set: mute must be one of none, enquire_link"],
+  [
+    ["--account=a:s3cr3t:1", "--set=a:throttle.perSec=1"],
+    "--set: throttle.perSec is not known; there are perSecond, status",
+  ],
+  [["--seed=x"], "--seed must be"],
+  [["--script=missing.json"], "the script file missing.json cannot be read: ENOENT"],
+  [["--script=bad-script.json"], "bad-script.json: step 1: password is not known; there are account"],
+  [["--accounts-file=behaving.json"], "account 1: behaviour.mute must be one of"],
   [["--prot=1"], "--help"],
   [["acme01:s3cr3t:1"], "--help"],
   [["--port=65536"], "--port must be"],
