@@ -2,11 +2,9 @@ import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { WrongLastSequenceError, type Bus, type BusMessage } from "../../src/backends/bus/bus.ts";
 import { until } from "../cluster/until.ts";
-
-/** Encodes what a test publishes. */
-export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-/** What a test published. */
-export const text = ({ data }: Pick<BusMessage, "data">): string => new TextDecoder().decode(data);
+import { deadLetterContract } from "./bus-dead-letters-contract.ts";
+import { followContract } from "./bus-follow-contract.ts";
+import { bytes, text } from "./message-text.ts";
 
 const forever = new AbortController().signal;
 const CONFIG = "OPS_CONFIG";
@@ -33,6 +31,9 @@ export function busContract(open: () => Promise<Bus>): void {
     bus.publish("ops.audit.v1", bytes(body), { signal: forever, ...(messageId === undefined ? {} : { messageId }) });
   const auditGone = (): Promise<void> =>
     until("every audit message is done", async () => (await bus.lastMessage(AUDIT, forever)) === undefined);
+
+  followContract(() => bus);
+  deadLetterContract(() => bus);
 
   test("a new stream has no message and ends at 0", async () => {
     expect(bus.connected).toBe(true);

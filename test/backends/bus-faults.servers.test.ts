@@ -3,7 +3,7 @@ import { BusUnavailableError, type Bus } from "../../src/backends/bus/bus.ts";
 import type { JetStreamBusOptions } from "../../src/backends/bus/jetstream-bus.ts";
 import { startLinks, type Link, type Links } from "../cluster/links.ts";
 import { startNats, type Nats } from "../cluster/nats.ts";
-import { bytes, text } from "./bus-contract.ts";
+import { bytes, text } from "./message-text.ts";
 import { startTraffic, type Traffic } from "./bus-traffic.ts";
 import { asAdmin, connected, jetStreamBus, keptLog, removeStreams } from "./jetstream-buses.ts";
 import { until } from "../cluster/until.ts";

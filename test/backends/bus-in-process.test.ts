@@ -1,7 +1,6 @@
-import { describe } from "vitest";
+import { beforeEach, describe } from "vitest";
 import { InProcessBus } from "../../src/backends/bus/in-process-bus.ts";
 import { busContract } from "./bus-contract.ts";
-import { beforeEach } from "vitest";
 
 describe("the bus inside the process", () => {
   let bus: InProcessBus | undefined;

@@ -4,7 +4,7 @@ import type { Bus } from "../../src/backends/bus/bus.ts";
 import type { JetStreamBusOptions } from "../../src/backends/bus/jetstream-bus.ts";
 import { startNats, type Nats } from "../cluster/nats.ts";
 import { until } from "../cluster/until.ts";
-import { bytes } from "./bus-contract.ts";
+import { bytes } from "./message-text.ts";
 import { asAdmin, connected, jetStreamBus, keptLog, removeStreams } from "./jetstream-buses.ts";
 
 let nats: Nats;

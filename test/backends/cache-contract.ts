@@ -24,7 +24,14 @@ export function cacheContract(open: () => Promise<Cache>): void {
   test("setting some fields leaves the others", async () => {
     const cache = await open();
     const at = key();
-    await cache.setFields(at, new Map([["a", bytes(1)], ["b", bytes(2)]]), 60_000);
+    await cache.setFields(
+      at,
+      new Map([
+        ["a", bytes(1)],
+        ["b", bytes(2)],
+      ]),
+      60_000,
+    );
     await cache.setFields(at, new Map([["b", bytes(3)]]), 60_000);
     expect(plain(await cache.getFields(at))).toEqual({ a: [1], b: [3] });
   });

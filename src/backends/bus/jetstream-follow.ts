@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import { unlessAborted } from "../unless-aborted.ts";
 import type { BusMessage, Following, StreamName } from "./bus.ts";
 import { closedTooEarly } from "./follower.ts";
 import { readOn } from "./jetstream-reading.ts";
@@ -30,7 +31,7 @@ export function followJetStream(
       const session = await link.connected(stop);
       const answered = (): void => void (failures = 0);
       try {
-        await readOn(session, stream, { take, answered, caughtUp: caughtUp.resolve, stop });
+        await unlessAborted(readOn(session, stream, { take, answered, caughtUp: caughtUp.resolve, stop }), stop);
       } catch {
         // Whatever the reason: the connection, the stream, its leader or the consumer. If it lasts, the link tells of it.
         link.doubt();
@@ -48,6 +49,7 @@ export function followJetStream(
   return {
     caughtUp: caughtUp.promise,
     close: () => {
+      caughtUp.reject(closedTooEarly());
       stopping.abort();
       return ended;
     },

@@ -1,0 +1,79 @@
+import { setTimeout } from "node:timers/promises";
+import { BusUnavailableError, type Bus, type Following } from "../../src/backends/bus/bus.ts";
+import { until } from "../cluster/until.ts";
+import { bytes, text } from "./message-text.ts";
+
+const SUBJECTS = 20;
+const { signal } = new AbortController();
+
+/** Reports that are published all the time, and somebody who follows them. */
+export interface FollowTraffic {
+  readonly following: Following;
+  /** How many messages the follower took. */
+  readonly taken: number;
+  /** Whether what is published from now on is taken. */
+  flows(): Promise<void>;
+  /** Stops publishing; resolves with counts once the follower knows of every subject what the stream says last. */
+  end(): Promise<{
+    readonly published: number;
+    readonly refused: number;
+    readonly taken: number;
+    readonly older: number;
+  }>;
+}
+
+export function startFollowTraffic(publisher: Bus, follower: Bus): FollowTraffic {
+  const last = new Map<string, number>();
+  const stop = new AbortController();
+  let published = 0;
+  let refused = 0;
+  let taken = 0;
+  let older = 0;
+  const following = follower.follow("OPS_HEALTH", (message) => {
+    taken++;
+    const body = Number(text(message));
+    if (body < (last.get(message.subject) ?? 0)) older++;
+    last.set(message.subject, body);
+  });
+  const publishAll = async (): Promise<void> => {
+    for (let next = 1; !stop.signal.aborted; next++) {
+      try {
+        await publisher.publish(`ops.health.v1.uid.main.node-${next % SUBJECTS}`, bytes(String(next)), { signal });
+        published++;
+      } catch (error) {
+        if (!(error instanceof BusUnavailableError)) throw error;
+        refused++;
+      }
+      await setTimeout(5);
+    }
+  };
+  const ended = publishAll();
+  return {
+    following,
+    get taken() {
+      return taken;
+    },
+    async flows() {
+      const before = { published, newest: Math.max(0, ...last.values()) };
+      await until("more is published", () => published > before.published + 10, 60_000);
+      await until("it is taken", () => Math.max(0, ...last.values()) > before.newest + 5, 60_000);
+    },
+    async end() {
+      stop.abort();
+      await ended;
+      await until(
+        "the follower knows what the stream holds",
+        async () => {
+          const held = new Map<string, number>();
+          const take = (message: { subject: string; data: Uint8Array }) =>
+            void held.set(message.subject, Number(text(message)));
+          await publisher.lastPerSubject("OPS_HEALTH", take, signal);
+          return held.size > 0 && [...held].every(([subject, body]) => last.get(subject) === body);
+        },
+        60_000,
+      );
+      await following.close();
+      return { published, refused, taken, older };
+    },
+  };
+}
