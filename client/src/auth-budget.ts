@@ -1,6 +1,9 @@
+import type { TryLimit } from "./candidates.ts";
+
 const WINDOW_MS = 15 * 60_000;
 const TRIES_PER_WINDOW = 3;
 const PROBE_INTERVAL_MS = 30 * 60_000;
+const SPACED_MS = 5 * 60_000;
 /** A try that nobody reported on has ended by then: longer than any connect and bind timer. */
 const TRY_LASTS_MS = 2 * 60_000;
 
@@ -13,12 +16,14 @@ interface Attempts {
   spent: boolean;
   /** A bind with it was accepted and none refused since. */
   proven: boolean;
+  /** It was refused and not accepted since, however long ago. */
+  refused: boolean;
   lastTry: number;
 }
 
 /**
  * How often a login may be tried, because failed logins get accounts and addresses banned: three tries per 15 minutes, after three
- * refusals one probe per 30 minutes. Each key (a connection with a credential) has its own budget.
+ * refusals one probe per 30 minutes; during a rotation as its limits say. Each key (a connection with a credential) has its own budget.
  */
 export class AuthBudget {
   readonly #attempts = new Map<string, Attempts>();
@@ -30,21 +35,37 @@ export class AuthBudget {
   }
 
   /** Takes a try if there is one. Its result is to be reported by `rejected`, `accepted` or `abandoned`. */
-  take(key: string): boolean {
+  take(key: string, limit: TryLimit = "BUDGET"): boolean {
+    if (!this.mayTake(key, limit)) return false;
     const attempts = this.#current(key);
     if (attempts.proven) return true;
     const now = this.now();
-    if (this.#nextTry(attempts) > now) return false;
     attempts.open.push(now);
     attempts.lastTry = now;
     this.#attempts.set(key, attempts);
     return true;
   }
 
-  /** When the next try is allowed, in milliseconds; not later than now: at once. */
-  nextTry(key: string): number {
+  /** Whether `take` would give a try now. */
+  mayTake(key: string, limit: TryLimit = "BUDGET"): boolean {
+    return this.nextTry(key, limit) <= this.now();
+  }
+
+  /** When the next try is allowed, in milliseconds; not later than now: at once; Infinity: never. */
+  nextTry(key: string, limit: TryLimit = "BUDGET"): number {
     const attempts = this.#current(key);
-    return attempts.proven ? this.now() : this.#nextTry(attempts);
+    return attempts.proven ? -Infinity : this.#nextTry(attempts, limit);
+  }
+
+  /** Forgets the key's refusals: somebody has seen to it. Tries that are under way still count. */
+  renew(key: string): void {
+    const attempts = this.#attempts.get(key);
+    if (attempts !== undefined) Object.assign(attempts, { rejections: [], spent: false, refused: false, lastTry: 0 });
+  }
+
+  /** The keys that anything is known of. */
+  keys(): string[] {
+    return [...this.#attempts.keys()];
   }
 
   rejected(key: string): void {
@@ -52,12 +73,13 @@ export class AuthBudget {
     attempts.open.shift();
     attempts.rejections.push(this.now());
     attempts.proven = false;
+    attempts.refused = true;
     if (attempts.rejections.length >= TRIES_PER_WINDOW) attempts.spent = true;
     this.#attempts.set(key, attempts);
   }
 
   accepted(key: string): void {
-    this.#attempts.set(key, { rejections: [], open: [], spent: false, proven: true, lastTry: 0 });
+    this.#attempts.set(key, { ...untried(), proven: true });
   }
 
   abandoned(key: string): void {
@@ -66,19 +88,25 @@ export class AuthBudget {
 
   #current(key: string): Attempts {
     const known = this.#attempts.get(key);
-    if (known === undefined) return { rejections: [], open: [], spent: false, proven: false, lastTry: 0 };
+    if (known === undefined) return untried();
     const now = this.now();
     known.open = known.open.filter((time) => now - time < TRY_LASTS_MS);
     if (!known.spent) known.rejections = known.rejections.filter((time) => now - time < WINDOW_MS);
     return known;
   }
 
-  #nextTry({ spent, lastTry, rejections, open }: Attempts): number {
+  #nextTry({ spent, lastTry, refused, rejections, open }: Attempts, limit: TryLimit): number {
     const openEnds = open.map((time) => time + TRY_LASTS_MS);
+    if (limit === "ONCE") return refused ? Infinity : Math.max(0, ...openEnds);
+    if (limit === "SPACED") return Math.max(0, ...rejections.map((time) => time + SPACED_MS), ...openEnds);
     if (spent) return Math.max(lastTry + PROBE_INTERVAL_MS, ...openEnds);
     // Every open try may yet be refused, so it counts as if it were.
     // Not the clock's word: it may go on between two readings, and the try would be refused for a millisecond.
     if (rejections.length + open.length < TRIES_PER_WINDOW) return 0;
     return Math.min(...rejections.map((time) => time + WINDOW_MS), ...openEnds);
   }
+}
+
+function untried(): Attempts {
+  return { rejections: [], open: [], spent: false, proven: false, refused: false, lastTry: 0 };
 }

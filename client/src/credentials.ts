@@ -1,5 +1,7 @@
 import type { ConnectionSecret } from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { CredentialState, type ConnectionCredential } from "@operator-management/contract/ops/v1/credential_pb.js";
 import { AuthBudget } from "./auth-budget.ts";
+import { candidates, type CredentialCandidates, type TryLimit } from "./candidates.ts";
 import type { CatalogConnection, ConnectionRef } from "./catalog-state.ts";
 import type { OperatorCatalog } from "./catalog.ts";
 import type { MeshClient } from "./clients.ts";
@@ -7,6 +9,8 @@ import { Secret } from "./secret.ts";
 
 /** Most secrets that one call may ask for. */
 const BATCH_SIZE = 100;
+/** The last moment that a Date can name, in milliseconds. */
+const END_OF_TIME = 8.64e15;
 
 /** What a bind needs, without anything that a log could give away. */
 export interface Credential {
@@ -46,14 +50,23 @@ export class Credentials {
   }
 
   /**
-   * The credentials to bind with, in the order to try them: today the active one. Empty when the connection has none, or is gone. Rejects with
-   * ConnectError when one isn't known yet and can't be fetched (e.g. VAULT_UNAVAILABLE, CREDENTIAL_NOT_FOUND).
+   * The credentials to bind with, in the order to try them: during a rotation both versions, as `candidates` orders them; those that may not
+   * be tried now come last. Empty when the connection has none, or is gone. One that isn't known yet and can't be fetched is left out; rejects
+   * with ConnectError when that is so of all (e.g. VAULT_UNAVAILABLE, CREDENTIAL_NOT_FOUND).
    */
   async candidates(ref: ConnectionRef | string): Promise<readonly Credential[]> {
     const connection = this.#catalog.connection(ref);
-    const active = connection?.connection.credential?.active;
-    if (connection === undefined || active === undefined) return [];
-    return [await this.#secret(connection, active.id)];
+    if (connection === undefined) return [];
+    const { order } = this.#candidates(connection);
+    const mayTry = order.filter(({ id, limit }) => this.#budget.mayTake(budgetKey(ref, id), limit));
+    const sorted = [...mayTry, ...order.filter((each) => !mayTry.includes(each))];
+    // The one that a rotation comes to later is fetched now: the service may be away by then.
+    for (const id of usable(connection.connection.credential)) this.#secret(connection, id).catch(() => undefined);
+    const results = await Promise.allSettled(sorted.map(({ id }) => this.#secret(connection, id)));
+    const known = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    const [failed] = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
+    if (known.length === 0 && failed !== undefined) throw failed;
+    return known;
   }
 
   /**
@@ -62,11 +75,11 @@ export class Credentials {
    */
   async prefetch(predicate?: (connection: CatalogConnection) => boolean): Promise<void> {
     const minimumToken = this.#catalog.status.token;
-    const wanted = this.#catalog.connections(predicate).flatMap(({ operatorId, connectionId, connection }) => {
-      const credentialId = connection.credential?.active?.id;
-      if (credentialId === undefined || this.#secrets.has(secretKey(operatorId, connectionId, credentialId))) return [];
-      return [{ operatorId, connectionId, credentialId, minimumToken }];
-    });
+    const wanted = this.#catalog.connections(predicate).flatMap(({ operatorId, connectionId, connection }) =>
+      usable(connection.credential)
+        .filter((credentialId) => !this.#secrets.has(secretKey(operatorId, connectionId, credentialId)))
+        .map((credentialId) => ({ operatorId, connectionId, credentialId, minimumToken })),
+    );
     for (let start = 0; start < wanted.length; start += BATCH_SIZE) {
       const requests = wanted.slice(start, start + BATCH_SIZE);
       const { results } = await this.#client.batchGetConnectionCredentials({ requests });
@@ -81,16 +94,23 @@ export class Credentials {
 
   /**
    * Whether a login with this credential may be tried now; if so the try is taken. At most 3 per 15 minutes, and after 3 refusals one
-   * probe per 30 minutes; a credential that was accepted has no limit, and a new one starts afresh. Report each try's result.
+   * probe per 30 minutes; during a rotation one per 5 minutes, or none once it was refused, as `candidates` says. A credential that was
+   * accepted has no limit, and a new one starts afresh. Report each try's result.
    */
   mayTry(ref: ConnectionRef | string, credentialId: string): boolean {
-    return this.#budget.take(budgetKey(ref, credentialId));
+    return this.#budget.take(budgetKey(ref, credentialId), this.#limit(ref, credentialId));
   }
 
-  /** When the next try is allowed; undefined: now. */
+  /** When the next try is allowed; undefined: now. One that may not be tried again: the end of time. */
   nextTryTime(ref: ConnectionRef | string, credentialId: string): Date | undefined {
-    const time = this.#budget.nextTry(budgetKey(ref, credentialId));
-    return time <= this.#budget.now() ? undefined : new Date(time);
+    const time = this.#budget.nextTry(budgetKey(ref, credentialId), this.#limit(ref, credentialId));
+    return time <= this.#budget.now() ? undefined : new Date(Math.min(time, END_OF_TIME));
+  }
+
+  /** The refusals of this connection's credentials no longer count: somebody has seen to it. */
+  retryNow(ref: ConnectionRef | string): void {
+    const prefix = budgetKey(ref, "");
+    for (const key of this.#budget.keys()) if (key.startsWith(prefix)) this.#budget.renew(key);
   }
 
   /** The vendor refused this credential (class AUTH). */
@@ -106,6 +126,16 @@ export class Credentials {
   /** The try ended without a word on the credential, e.g. no connection came about: it doesn't count. */
   reportAbandoned(ref: ConnectionRef | string, credentialId: string): void {
     this.#budget.abandoned(budgetKey(ref, credentialId));
+  }
+
+  #candidates({ connection }: CatalogConnection): CredentialCandidates {
+    return candidates(connection.credential, new Date(this.#budget.now()));
+  }
+
+  #limit(ref: ConnectionRef | string, credentialId: string): TryLimit | undefined {
+    const connection = this.#catalog.connection(ref);
+    if (connection === undefined) return undefined;
+    return this.#candidates(connection).order.find(({ id }) => id === credentialId)?.limit;
   }
 
   #secret({ operatorId, connectionId }: CatalogConnection, credentialId: string): Promise<Credential> {
@@ -126,6 +156,12 @@ export class Credentials {
     if (secret === undefined) throw new Error("the service answered without a secret");
     return credentialOf(secret);
   }
+}
+
+/** The versions that may be read: also one that a rotation comes to only later. */
+function usable(credential: ConnectionCredential | undefined): string[] {
+  const pending = credential?.pending?.state === CredentialState.PENDING ? credential.pending : undefined;
+  return [pending, credential?.active].flatMap((version) => (version === undefined ? [] : [version.id]));
 }
 
 function credentialOf({ credentialId, systemId, password, clientCertificate }: ConnectionSecret): Credential {

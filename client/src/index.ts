@@ -1,4 +1,11 @@
 export { singleAttempt, withCallPolicy, type CallPolicy } from "./call-policy.ts";
+export {
+  candidates,
+  rotationWindow,
+  type CredentialCandidate,
+  type CredentialCandidates,
+  type TryLimit,
+} from "./candidates.ts";
 export { OperatorCatalog } from "./catalog.ts";
 export type { CatalogEvents, CatalogOptions, CatalogStatus } from "./catalog-options.ts";
 export { CatalogError, type CatalogErrorReason } from "./catalog-error.ts";
@@ -15,6 +22,10 @@ export { opsMetadata, opsReason, retryAfterMs, violations } from "./errors.ts";
 export { diffMessages, type DiffOptions } from "./field-diff.ts";
 export type { Logger } from "./logger.ts";
 export type { CatalogEvent, CatalogRef, Revision } from "./revision.ts";
+export { explainLines } from "./routes/explain-lines.ts";
+export type { HealthView } from "./routes/health-view.ts";
+export { pick } from "./routes/pick.ts";
+export { RouteIndex } from "./routes/route-index.ts";
 export { Secret } from "./secret.ts";
 export { NodeReporter, type NodeReporterOptions } from "./status-reporter.ts";
 export { decodeToken, encodeToken, type Position } from "./token.ts";

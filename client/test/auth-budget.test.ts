@@ -86,4 +86,38 @@ describe("the login budget", () => {
     expect(budget.take("op/main/new")).toBe(true);
     expect(budget.take("op/other/old")).toBe(true);
   });
+
+  it("allows one try per five minutes while a vendor may be late with its switch, however many were refused", () => {
+    const { budget, pass, now } = budgetAt();
+    for (let attempt = 0; attempt < 6; attempt++) {
+      expect(budget.take("a", "SPACED")).toBe(true);
+      expect(budget.take("a", "SPACED")).toBe(false);
+      budget.rejected("a");
+      expect(budget.nextTry("a", "SPACED")).toBe(now() + 5 * MINUTE);
+      pass(5 * MINUTE - 1);
+      expect(budget.take("a", "SPACED")).toBe(false);
+      pass(1);
+    }
+    expect(budget.take("a")).toBe(false); // by the ordinary rule they count
+  });
+
+  it("allows one refusal of a credential that is tried once, ever; a try without a word doesn't count", () => {
+    const { budget, pass } = budgetAt();
+    expect(budget.take("a", "ONCE")).toBe(true);
+    expect(budget.take("a", "ONCE")).toBe(false);
+    budget.abandoned("a");
+    expect(budget.take("a", "ONCE")).toBe(true);
+    budget.rejected("a");
+    pass(24 * 60 * MINUTE);
+    expect(budget.take("a", "ONCE")).toBe(false);
+    expect(budget.nextTry("a", "ONCE")).toBe(Infinity);
+  });
+
+  it("is whole again when somebody has seen to it", () => {
+    const { budget } = budgetAt();
+    for (let refused = 0; refused < 3; refused++) budget.rejected("a");
+    budget.renew("a");
+    budget.renew("unknown");
+    expect([1, 2, 3, 4].map(() => budget.take("a"))).toEqual([true, true, true, false]);
+  });
 });

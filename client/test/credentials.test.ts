@@ -4,6 +4,7 @@ import type {
   BatchGetConnectionCredentialsRequest,
   GetConnectionCredentialRequest,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { CredentialState, RotationMode } from "@operator-management/contract/ops/v1/credential_pb.js";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import pino from "pino";
 import { describe, expect, it } from "vitest";
@@ -133,6 +134,79 @@ describe("credentials", () => {
     credentials.reportAbandoned(ref, "c2");
     credentials.reportAccepted(ref, "c1");
     expect(credentials.mayTry(ref, "c1")).toBe(true);
+  });
+});
+
+describe("credentials during a rotation", () => {
+  const rotated = (id: string, mode: RotationMode) =>
+    operator(id, 1, {
+      connections: {
+        main: {
+          credential: {
+            ...{ active: { id: "old" }, pending: { id: "new", state: CredentialState.PENDING } },
+            ...{ mode, startTime: { seconds: 0n }, switchTime: { seconds: 7_200n } },
+          },
+        },
+      },
+    });
+  async function rotation(mode: RotationMode, unreadable = "") {
+    const reads: string[] = [];
+    const server = closing(
+      await startMeshServer({
+        watches: [
+          async function* ({ signal }) {
+            yield* snapshot([rotated("acme", mode)], token(1));
+            await untilGone(signal);
+          },
+        ],
+        mesh: {
+          async getConnectionCredential({ credentialId }) {
+            reads.push(credentialId);
+            if (credentialId === unreadable) throw serviceError(Code.NotFound, "CREDENTIAL_NOT_FOUND");
+            return { secret: { credentialId, systemId: "acme01", password: `pw-${credentialId}` } };
+          },
+        },
+      }),
+    );
+    const time = { ms: 1_000 };
+    const catalog = closing(await catalogOf(server));
+    const credentials = new Credentials({ client: createMeshClient(server), catalog, now: () => time.ms });
+    const order = async () => (await credentials.candidates("acme/main")).map(({ id }) => id);
+    return { credentials, order, reads, time };
+  }
+
+  it("are both, the new one first; one that may not be tried now comes last", async () => {
+    const { credentials, order, time } = await rotation(RotationMode.REPLACE);
+    expect(await order()).toEqual(["new", "old"]);
+    expect(credentials.mayTry("acme/main", "new")).toBe(true);
+    credentials.reportRejected("acme/main", "new");
+    expect(await order()).toEqual(["old", "new"]);
+    expect(credentials.nextTryTime("acme/main", "new")).toEqual(new Date(301_000));
+    time.ms += 300_000;
+    expect(await order()).toEqual(["new", "old"]);
+  });
+
+  it("have the new one tried once when both are valid, until somebody sees to it", async () => {
+    const { credentials, order, time } = await rotation(RotationMode.BOTH_VALID);
+    expect(credentials.mayTry("acme/main", "new")).toBe(true);
+    credentials.reportRejected("acme/main", "new");
+    time.ms += 86_400_000;
+    expect(credentials.mayTry("acme/main", "new")).toBe(false);
+    expect(credentials.nextTryTime("acme/main", "new")?.getTime()).toBeGreaterThan(time.ms);
+    expect(await order()).toEqual(["old", "new"]);
+    credentials.retryNow({ operatorId: "acme", connectionId: "main" });
+    expect(credentials.mayTry("acme/main", "new")).toBe(true);
+  });
+
+  it("are fetched before the switch, when only the old one may be used", async () => {
+    const { order, reads } = await rotation(RotationMode.SWITCH_AT);
+    expect(await order()).toEqual(["old"]);
+    await expect.poll(() => [...reads].sort()).toEqual(["new", "old"]);
+  });
+
+  it("leave out one that can't be read", async () => {
+    const { order } = await rotation(RotationMode.REPLACE, "new");
+    expect(await order()).toEqual(["old"]);
   });
 });
 

@@ -1,9 +1,16 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
+import { CredentialState } from "@operator-management/contract/ops/v1/credential_pb.js";
 import type { Operator, OperatorKind } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { networkCoverage, type NetworkCoverage } from "./network-coverage.ts";
 
-/** What filters and sort orders need of an operator, so that neither decodes it. */
+/** A credential that is to be proven by a bind. */
+export interface PendingCredential {
+  readonly connectionId: string;
+  readonly credentialId: string;
+}
+
+/** What filters, sort orders and rotations need of an operator, so that none decodes it. */
 export interface IndexKeys {
   readonly id: string;
   readonly kind: OperatorKind;
@@ -11,6 +18,8 @@ export interface IndexKeys {
   readonly labels: ReadonlyMap<string, string>;
   /** Of each connection that reaches a network. */
   readonly coverage: readonly NetworkCoverage[];
+  /** Of the connections that are being rotated. */
+  readonly pendingCredentials: readonly PendingCredential[];
   readonly displayName: string;
   /** Microseconds since 1970. */
   readonly createTime: number;
@@ -20,6 +29,7 @@ export interface IndexKeys {
 
 const NO_LABELS: ReadonlyMap<string, string> = new Map();
 const NO_COVERAGE: readonly NetworkCoverage[] = [];
+const NO_CREDENTIALS: readonly PendingCredential[] = [];
 
 /** Reads the keys off a decoded operator. */
 export function indexKeys(operator: Operator): IndexKeys {
@@ -27,12 +37,18 @@ export function indexKeys(operator: Operator): IndexKeys {
   const coverage = Object.values(operator.connections)
     .map(networkCoverage)
     .filter((each) => each !== undefined);
+  const pending = Object.entries(operator.connections).flatMap(([connectionId, { credential }]) =>
+    credential?.pending?.state === CredentialState.PENDING
+      ? [{ connectionId, credentialId: credential.pending.id }]
+      : [],
+  );
   return {
     id: operator.id,
     kind: operator.kind,
     adminState: operator.adminState,
     labels: labels.length === 0 ? NO_LABELS : new Map(labels),
     coverage: coverage.length === 0 ? NO_COVERAGE : coverage,
+    pendingCredentials: pending.length === 0 ? NO_CREDENTIALS : pending,
     displayName: operator.displayName,
     createTime: microseconds(operator.createTime),
     updateTime: microseconds(operator.updateTime),

@@ -1,4 +1,5 @@
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
+import { CredentialState } from "@operator-management/contract/ops/v1/credential_pb.js";
 import type {
   ConnectionSecret,
   GetConnectionCredentialRequest,
@@ -44,13 +45,13 @@ export async function readCredential(
   return secret;
 }
 
-/** Where the secret is, if the caller may have it now. */
+/** Where the secret is, if the caller may have it now: not that of a pending version which the vendor has refused. */
 function pathOfUsable(catalog: Pick<Catalog, "get">, request: GetConnectionCredentialRequest): string {
   const { operatorId, connectionId, credentialId } = request;
   const operator = requireLiveOperator(catalog.get(operatorId)?.operator, operatorId);
   const { credential } = requireConnection(operator, connectionId);
-  const usable = [credential?.active?.id, credential?.pending?.id];
-  if (!usable.includes(credentialId))
+  const pending = credential?.pending?.state === CredentialState.PENDING ? credential.pending.id : undefined;
+  if (![credential?.active?.id, pending].includes(credentialId))
     throw notFound(request, "is not one that may be used now; ask for the current one");
   return secretPath({ operatorId, operatorUid: operator.uid, connectionId, credentialId });
 }

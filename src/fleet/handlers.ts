@@ -9,6 +9,7 @@ import {
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import {
   ReportNodeStatusResponseSchema,
+  type ConnectionBinds,
   type OperatorService,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Logger } from "pino";
@@ -34,6 +35,8 @@ export interface FleetDeps {
   readonly catalog: Pick<Catalog, "position">;
   readonly logger: Pick<Logger, "warn">;
   readonly now: () => Date;
+  /** Takes the binds of a connector's report that is not an earlier run's. */
+  readonly onBinds?: (of: ConnectionBinds, node: string) => void;
 }
 
 /** Nodes' reports. Kept in memory; whether they can be stored is no concern of the caller. */
@@ -51,8 +54,12 @@ export function nodeReportHandlers(deps: FleetDeps): Pick<ServiceImpl<typeof Ope
       request.rejected.forEach(({ token }, index) => ownToken(token, `rejected[${index}].token`, position));
 
       const namespace = namespaceOf(callerOf(context));
-      complain(deps.fleet.report(namespace, request, applied), request.node);
+      const outcome = deps.fleet.report(namespace, request, applied);
+      complain(outcome, request.node);
       deps.recorder.wake();
+      if (outcome !== "IGNORED" && namespace === "smpp-connector") {
+        for (const each of request.connections) deps.onBinds?.(each, request.node);
+      }
       return create(ReportNodeStatusResponseSchema, {
         token: encodeToken(position),
         reportInterval: durationFromMs(REPORT_INTERVAL_MS),

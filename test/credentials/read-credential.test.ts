@@ -3,13 +3,15 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeToken } from "@operator-management/client";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
+import { RotationMode } from "@operator-management/contract/ops/v1/credential_pb.js";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { auditEvent } from "../../src/db/schema.ts";
 import { failure } from "./failure.ts";
-import { changeConnection, putOperator, storeCredential, type StoredCredential } from "./operators.ts";
+import { putOperator, storeCredential, type StoredCredential } from "./operators.ts";
 import { newDataDir, openWorld, removeDataDir, type World } from "./world.ts";
 
+const PATIENCE = { timeout: 10_000 };
 let dataDir: string;
 let world: World;
 
@@ -43,13 +45,19 @@ describe("GetConnectionCredential", () => {
     expect(await reasonOfRead({ ...name, credentialId: randomUUID() })).toBe(ErrorReason.CREDENTIAL_NOT_FOUND);
   });
 
-  test("returns the pending credential too", async () => {
+  test("returns the active and the pending credential of a rotation, and no longer the pending one once it was refused", async () => {
     const { token: _, ...name } = await storeCredential(world, "one");
-    await world.catalog.refresh();
-    const active = world.catalog.get(name.operatorId)!.operator.connections["main"]!.credential!.active!;
-    await changeConnection(world, name.operatorId, "main", {
-      credential: { $typeName: "ops.v1.ConnectionCredential", pending: active, mode: 1, rebind: 0 },
+    const { operatorId, connectionId } = name;
+    const begun = await world.admin.rotateConnectionCredential({
+      ...{ operatorId, connectionId, systemId: "acme01", password: "two", mode: RotationMode.BOTH_VALID },
     });
+    const pending = { ...name, credentialId: begun.credential!.pending!.id, minimumToken: begun.token };
+    expect((await world.mesh.getConnectionCredential(pending)).secret?.password).toBe("two");
+    expect((await world.mesh.getConnectionCredential(name)).secret?.password).toBe("one");
+    const { operator } = world.catalog.get(operatorId)!;
+    const { uid: operatorUid } = operator;
+    world.rotations.observe({ ...pending, operatorUid, outcome: "rejected" });
+    await vi.waitFor(async () => expect(await reasonOfRead(pending)).toBe(ErrorReason.CREDENTIAL_NOT_FOUND), PATIENCE);
     expect((await world.mesh.getConnectionCredential(name)).secret?.password).toBe("one");
   });
 

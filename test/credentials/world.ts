@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport, type Client } from "@connectrpc/connect";
 import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import { Actor_Kind, ActorSchema } from "@operator-management/contract/ops/v1/common_pb.js";
-import { OperatorService } from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { OperatorService, type ConnectionBinds } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { AuditQueue } from "../../src/audit/audit-queue.ts";
 import { InProcessBus } from "../../src/backends/bus/in-process-bus.ts";
@@ -15,9 +15,14 @@ import { Catalog } from "../../src/catalog/catalog.ts";
 import { Tail } from "../../src/catalog/tail.ts";
 import { credentialHandlers } from "../../src/credentials/handlers.ts";
 import { credentialReadHandlers } from "../../src/credentials/read-handlers.ts";
+import { RotationDriver } from "../../src/credentials/rotation-driver.ts";
 import { SecretCache } from "../../src/credentials/secret-cache.ts";
 import type { OpenDatabase } from "../../src/db/db.ts";
 import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
+import { nodesBoundWith } from "../../src/fleet/credentials-in-use.ts";
+import { FleetRecorder } from "../../src/fleet/fleet-recorder.ts";
+import { Fleet } from "../../src/fleet/fleet.ts";
+import { nodeReportHandlers } from "../../src/fleet/handlers.ts";
 import { History } from "../../src/history/commit.ts";
 import { callerKey, requestIdKey, type Caller } from "../../src/rpc/caller.ts";
 
@@ -32,6 +37,8 @@ export interface World {
   readonly admin: Client<typeof OperatorAdminService>;
   readonly mesh: Client<typeof OperatorService>;
   readonly logLines: readonly string[];
+  /** Takes evidence as the node reports bring it, and ends rotations. */
+  readonly rotations: RotationDriver;
   /** What is out of order: as long as it is true. */
   readonly outage: { secretStore: boolean };
   /** Moves the clock that the handlers see. */
@@ -78,6 +85,9 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
   const now = (): Date => new Date(Date.now() + ahead);
   const bus = new InProcessBus();
   const audit = new AuditQueue({ bus, db: database.db, logger, intervalMs: 20 });
+  const fleet = new Fleet(now);
+  const recorder = new FleetRecorder({ db: database.db, fleet, logger, now, intervalMs: 5 });
+  const rotations = new RotationDriver({ catalog, history, logger, now, tickMs: 20 });
   const deps = {
     db: database.db,
     history: wrappers.history?.(history) ?? history,
@@ -87,12 +97,16 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
     audit,
     logger,
     now,
+    nodesBoundWith: (credentialId: string) => nodesBoundWith(database.db, fleet, credentialId, now()),
+    fleet,
+    recorder,
+    onBinds: (of: ConnectionBinds, node: string) => rotations.observeBinds(of, of.binds, node),
   };
   const transport = (caller: Caller) =>
     createRouterTransport(
       ({ service }) => {
         service(OperatorAdminService, credentialHandlers(deps));
-        service(OperatorService, credentialReadHandlers(deps));
+        service(OperatorService, { ...credentialReadHandlers(deps), ...nodeReportHandlers(deps) });
       },
       {
         router: {
@@ -116,10 +130,13 @@ export async function openWorld(dataDir: string, wrappers: Wrappers = {}): Promi
     admin: createClient(OperatorAdminService, transport(ann)),
     mesh: createClient(OperatorService, transport(connector)),
     logLines,
+    rotations,
     outage,
     forward: (ms) => (ahead += ms),
     now,
     close: async () => {
+      await rotations.close();
+      await recorder.close();
       await audit.close();
       await tail.close();
       await secrets.close();
