@@ -15,11 +15,12 @@ import { openClusterBackends } from "./cluster/backends.ts";
 import type { Config } from "./config.ts";
 import { credentialHandlers } from "./credentials/handlers.ts";
 import { credentialReadHandlers } from "./credentials/read-handlers.ts";
+import { RotationDriver } from "./credentials/rotation-driver.ts";
 import { SecretCache } from "./credentials/secret-cache.ts";
 import { CredentialSweep } from "./credentials/sweep.ts";
 import { SchemaError } from "./db/schema-level.ts";
 import { openEmbeddedBackends } from "./embedded/backends.ts";
-import { credentialsInUse } from "./fleet/credentials-in-use.ts";
+import { credentialsInUse, nodesBoundWith } from "./fleet/credentials-in-use.ts";
 import { FleetRecorder } from "./fleet/fleet-recorder.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { fleetStatusHandlers, nodeReportHandlers } from "./fleet/handlers.ts";
@@ -167,6 +168,8 @@ async function startParts(
   const audit = new AuditQueue({ bus, db, logger });
   closing.push("the audit queue", () => audit.close());
   const inUse = (): Promise<ReadonlySet<string>> => credentialsInUse(db, fleet);
+  const rotations = new RotationDriver({ catalog, history, logger, now });
+  closing.push("the rotations", () => rotations.close());
   const sweep = new CredentialSweep({ db, secrets, credentialsInUse: inUse, now, logger });
   closing.push("the sweep of credentials", () => sweep.close());
   if (busIsShared) {
@@ -191,14 +194,20 @@ async function startParts(
       ...adminWatchHandlers(watching),
       ...revisionHandlers(reading),
       ...verifyHandler({ db }),
-      ...credentialHandlers({ db, history, secrets, catalog, now }),
+      ...credentialHandlers({
+        ...{ db, history, secrets, catalog, now },
+        nodesBoundWith: (credentialId) => nodesBoundWith(db, fleet, credentialId, now()),
+      }),
       ...fleetStatusHandlers({ fleet, recorder, catalog, now }),
     },
     mesh: {
       ...meshReadHandlers({ catalog }),
       ...meshWatchHandlers(watching),
       ...credentialReadHandlers({ catalog, secrets, cache: new SecretCache(now), audit, logger, now }),
-      ...nodeReportHandlers({ fleet, recorder, catalog, logger, now }),
+      ...nodeReportHandlers({
+        ...{ fleet, recorder, catalog, logger, now },
+        onBinds: (of, node) => rotations.observeBinds(of, of.binds, node),
+      }),
     },
     health: new HealthState(),
     catalog,
