@@ -15,6 +15,7 @@ const bookkeeping = new Set([
   "admin_state_reason",
   "admin_state_time",
   "admin_state_actor",
+  "bind_etag",
 ]);
 
 /**

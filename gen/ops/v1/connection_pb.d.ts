@@ -359,6 +359,13 @@ export declare type Connection = Message<"ops.v1.Connection"> & {
   effectiveState: AdminState;
 
   /**
+   * Digest of the fields that need a re-bind: equal settings, equal bind_etag. Nodes report with each bind which one it was made with.
+   *
+   * @generated from field: string bind_etag = 98;
+   */
+  bindEtag: string;
+
+  /**
    * Which credential versions may be used; never a secret.
    *
    * @generated from field: ops.v1.ConnectionCredential credential = 100;

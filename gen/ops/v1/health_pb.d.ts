@@ -65,6 +65,14 @@ export declare type BindStatus = Message<"ops.v1.BindStatus"> & {
   credentialId: string;
 
   /**
+   * The connection's `bind_etag` that the last attempt was made with; empty: none yet, or not known. A verdict rests on binds made with the
+   * current one: other failures count for nothing, other live sessions only once a bind was made with it.
+   *
+   * @generated from field: string bind_etag = 7;
+   */
+  bindEtag: string;
+
+  /**
    * State. Required.
    *
    * @generated from field: ops.v1.BindState state = 10;
@@ -215,6 +223,14 @@ export declare type HealthReport = Message<"ops.v1.HealthReport"> & {
   leaving: boolean;
 
   /**
+   * When the node made this report, by its own clock. The service takes only differences to the other times in this report, so the clock
+   * may be wrong, but not be set between them. Unset: the latest of these times.
+   *
+   * @generated from field: google.protobuf.Timestamp report_time = 15;
+   */
+  reportTime?: Timestamp | undefined;
+
+  /**
    * The binds this node holds, at most 192.
    *
    * @generated from field: repeated ops.v1.BindStatus binds = 20;
@@ -222,14 +238,15 @@ export declare type HealthReport = Message<"ops.v1.HealthReport"> & {
   binds: BindStatus[];
 
   /**
-   * Consecutive good reports, this one included.
+   * Consecutive good reports, this one included; 0: this one is not good. Good: a bind is up, none of this node's binds is lost or refused,
+   * the vendor does not throttle, and the share of errors is below the policy's warning. Without it a link doesn't get UP again.
    *
    * @generated from field: uint32 good_streak = 30;
    */
   goodStreak: number;
 
   /**
-   * Binds lost in the last hour.
+   * Binds lost in the last hour; after n losses of all binds a link that was DOWN comes back after n × 30 s, at most 5 minutes.
    *
    * @generated from field: uint32 flaps = 31;
    */
@@ -348,7 +365,8 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   state: OperationalState;
 
   /**
-   * How good it is; tells DEGRADED (warning) from DEGRADED (critical).
+   * How good it is; tells DEGRADED (warning) from DEGRADED (critical). GOOD when UP or THROTTLED, CRITICAL when DOWN or AUTH_FAILED, unset when
+   * UNKNOWN.
    *
    * @generated from field: ops.v1.QualityGrade grade = 2;
    */
@@ -362,7 +380,7 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   reasons: OperationalReason[];
 
   /**
-   * Since when it is in this state.
+   * Since when it is in this state with this grade; unset: never observed.
    *
    * @generated from field: google.protobuf.Timestamp since = 4;
    */
@@ -376,7 +394,8 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   lastGoodTime?: Timestamp | undefined;
 
   /**
-   * Whether the state has held for the policy's alert_hold and alerts.
+   * Whether the state has held for the policy's alert_hold and alerts: DOWN, AUTH_FAILED, DEGRADED, or UNKNOWN because of NO_REPORT; never
+   * in maintenance.
    *
    * @generated from field: bool alerting = 6;
    */
@@ -418,7 +437,7 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   holders: string[];
 
   /**
-   * The limit now, after overrides and throttling, in segments per second.
+   * The limit now, over all binds, after overrides and throttling, in segments per second.
    *
    * @generated from field: double current_limit = 20;
    */
@@ -446,7 +465,7 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   currentWindow?: WindowOccurrence | undefined;
 
   /**
-   * Occurrences that begin in the next 90 days, in order of time.
+   * Occurrences that begin in the next 90 days, in order of time; at most 100.
    *
    * @generated from field: repeated ops.v1.WindowOccurrence upcoming_windows = 41;
    */
@@ -620,7 +639,8 @@ export enum OperationalState {
   UNSPECIFIED = 0,
 
   /**
-   * Not observed, or no longer: lowers a route's rank, never excludes it.
+   * Not observed, or no longer: lowers a route's rank, never excludes it. Also, without a reason, while no bind is wanted: in DRAFT and
+   * DISABLED, and in maintenance that keeps none.
    *
    * @generated from enum value: OPERATIONAL_STATE_UNKNOWN = 1;
    */
@@ -648,14 +668,15 @@ export enum OperationalState {
   THROTTLED = 4,
 
   /**
-   * No observer has a bind.
+   * No observer has a bind, and none with one fell silent in the last 5 minutes; or a bind is back, but not yet for the policy's good_streak
+   * or the re-entry back-off.
    *
    * @generated from enum value: OPERATIONAL_STATE_DOWN = 5;
    */
   DOWN = 5,
 
   /**
-   * No observer has a bind, and the vendor refuses the credential.
+   * As DOWN, and the vendor refuses the credential.
    *
    * @generated from enum value: OPERATIONAL_STATE_AUTH_FAILED = 6;
    */
@@ -688,14 +709,14 @@ export enum OperationalReason {
   BINDS_MISSING = 1,
 
   /**
-   * No bind that can receive: receipts do not arrive.
+   * No bind that can receive though one is wanted here and no other connection receives for this one: receipts do not arrive.
    *
    * @generated from enum value: OPERATIONAL_REASON_RECEIVER_DOWN = 2;
    */
   RECEIVER_DOWN = 2,
 
   /**
-   * No bind at all.
+   * No bind at all. With UNKNOWN: nor a failed attempt yet; DOWN after the policy's binds_missing_after.
    *
    * @generated from enum value: OPERATIONAL_REASON_NO_BIND = 3;
    */
@@ -709,7 +730,7 @@ export enum OperationalReason {
   ENQUIRE_LINK_MISSED = 4,
 
   /**
-   * The share of temporary errors is at or above a threshold.
+   * The share of errors is at or above a threshold.
    *
    * @generated from enum value: OPERATIONAL_REASON_ERROR_RATE = 5;
    */

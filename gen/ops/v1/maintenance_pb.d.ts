@@ -41,7 +41,9 @@ export declare type MaintenanceWindow = Message<"ops.v1.MaintenanceWindow"> & {
 
   /**
    * Recurrence after RFC 5545 without the "RRULE:" prefix, beginning with FREQ, for example
-   * "FREQ=WEEKLY;BYDAY=SU". At most 500 characters; FREQ is HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY.
+   * "FREQ=WEEKLY;BYDAY=SU". At most 500 characters; FREQ is HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY. Further parts: INTERVAL (1–1000), COUNT
+   * (1–1000) or UNTIL (UTC, 20261231T235959Z), BYMONTH, BYMONTHDAY, BYDAY, BYSETPOS, BYHOUR, BYMINUTE, WKST; at most 24 occurrences a day. A
+   * start that the clocks skip is left out, one that occurs twice is the first.
    *
    * @generated from field: string rrule = 12;
    */

@@ -12,7 +12,9 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 export declare const file_ops_v1_quality: GenFile;
 
 /**
- * Segments of the rolling 5 minutes by how the vendor answered. Only ESME_ROK is a success.
+ * Segments of the rolling 5 minutes by how the vendor answered. Only ESME_ROK is a success. The share of errors is that of temporary and
+ * account among all that were answered. A status that is not to count for health (`submit_errors.counts_for_health`) is therefore put under
+ * permanent instead of these two, and one of another class that is to count under temporary.
  *
  * @generated from message ops.v1.SegmentCounts
  */
