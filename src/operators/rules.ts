@@ -3,8 +3,9 @@ import type { CoverageEntry } from "@operator-management/contract/ops/v1/coverag
 import type { MaintenanceWindow } from "@operator-management/contract/ops/v1/maintenance_pb.js";
 import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import type { FieldViolation } from "../rpc/errors.ts";
+import { isTimeZone, windowProblem } from "./window-problem.ts";
 
-/** The rules that the contract can't express: references between connections, repeated coverage, names of time zones. */
+/** The rules that the contract can't express: references between connections, repeated coverage, recurrences, names of time zones. */
 export function ruleViolations(operator: Operator): FieldViolation[] {
   return [
     ...windowViolations(operator.maintenanceWindows, "maintenance_windows"),
@@ -41,20 +42,15 @@ function repeatedCoverage(coverage: readonly CoverageEntry[], list: string): Fie
 }
 
 function windowViolations(windows: readonly MaintenanceWindow[], list: string): FieldViolation[] {
-  return windows.flatMap((window, index) => timeZoneViolations(window.timeZone, `${list}[${index}].time_zone`));
+  return windows.flatMap((window, index) => {
+    const problem = windowProblem(window);
+    return problem === undefined
+      ? []
+      : [{ field: `${list}[${index}].${problem.field}`, description: problem.description }];
+  });
 }
 
 function timeZoneViolations(timeZone: string, field: string): FieldViolation[] {
-  if (timeZone === "" || timeZone === "UTC" || isTimeZone(timeZone)) return [];
+  if (timeZone === "" || isTimeZone(timeZone)) return [];
   return [{ field, description: "is no IANA time zone; write it like Europe/Berlin or UTC" }];
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }
