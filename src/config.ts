@@ -28,6 +28,7 @@ export interface ClusterConfig extends CommonConfig {
   /** Absolute path of a JSON file, role → token. */
   readonly localTokensFile: string;
   readonly postgres: PostgresConfig;
+  readonly redis: RedisConfig;
   readonly nats: NatsConfig;
   readonly vault: VaultConfig;
 }
@@ -40,6 +41,13 @@ export interface PostgresConfig {
   /** May hold a password. */
   readonly url: string;
   readonly replicaUrl: string | undefined;
+  readonly password: PasswordPlace;
+}
+
+export interface RedisConfig {
+  /** Undefined: there is none. */
+  readonly nodes: readonly string[] | undefined;
+  readonly user: string | undefined;
   readonly password: PasswordPlace;
 }
 
@@ -186,6 +194,11 @@ function clusterConfig(reader: SettingsReader): ClusterConfig {
     ...commonConfig(reader),
     localTokensFile: localTokensFile ?? "",
     postgres: postgresConfig(reader),
+    redis: {
+      nodes: reader.read("OPS_REDIS_NODES"),
+      user: reader.read("OPS_REDIS_USER"),
+      password: passwordPlace(reader, "OPS_REDIS_PASSWORD_FILE", "OPS_REDIS_PASSWORD_VAULT"),
+    },
     nats: {
       servers: reader.read("OPS_NATS_SERVERS"),
       user: reader.read("OPS_NATS_USER"),
@@ -227,8 +240,8 @@ function vaultConfig(reader: SettingsReader): VaultConfig {
 
 function passwordPlace(
   reader: SettingsReader,
-  file: "OPS_POSTGRES_PASSWORD_FILE" | "OPS_NATS_PASSWORD_FILE",
-  vault: "OPS_POSTGRES_PASSWORD_VAULT" | "OPS_NATS_PASSWORD_VAULT",
+  file: `OPS_${"POSTGRES" | "REDIS" | "NATS"}_PASSWORD_FILE`,
+  vault: `OPS_${"POSTGRES" | "REDIS" | "NATS"}_PASSWORD_VAULT`,
 ): PasswordPlace {
   const [filePath, vaultPath] = [reader.read(file), reader.read(vault)];
   if (filePath !== undefined && vaultPath !== undefined) reader.problems.push(`${file}: set it or ${vault}, not both`);

@@ -15,8 +15,8 @@ import { openClusterBackends } from "./cluster/backends.ts";
 import type { Config } from "./config.ts";
 import { credentialHandlers } from "./credentials/handlers.ts";
 import { credentialReadHandlers } from "./credentials/read-handlers.ts";
-import { RotationDriver } from "./credentials/rotation-driver.ts";
 import { SecretCache } from "./credentials/secret-cache.ts";
+import { RotationDriver } from "./credentials/rotation-driver.ts";
 import { CredentialSweep } from "./credentials/sweep.ts";
 import { SchemaError } from "./db/schema-level.ts";
 import { openEmbeddedBackends } from "./embedded/backends.ts";
@@ -24,6 +24,7 @@ import { credentialsInUse, nodesBoundWith } from "./fleet/credentials-in-use.ts"
 import { FleetRecorder } from "./fleet/fleet-recorder.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { fleetStatusHandlers, nodeReportHandlers } from "./fleet/handlers.ts";
+import { startHealth } from "./health/health-part.ts";
 import { History } from "./history/commit.ts";
 import { revisionHandlers } from "./history/revision-handlers.ts";
 import { verifyHandler } from "./history/verify-handler.ts";
@@ -140,7 +141,7 @@ interface Parts {
 /** The catalog and the features, on the backends. */
 async function startParts(
   config: Config,
-  { database, secrets, bus, busIsShared }: Backends,
+  { database, secrets, bus, cache, busIsShared }: Backends,
   {
     registry,
     logger,
@@ -172,6 +173,12 @@ async function startParts(
   closing.push("the rotations", () => rotations.close());
   const sweep = new CredentialSweep({ db, secrets, credentialsInUse: inUse, now, logger });
   closing.push("the sweep of credentials", () => sweep.close());
+  const health = startHealth({
+    ...{ bus, cache, database, catalog, watchers, registry, logger, now },
+    knownNodes: () => fleet.names(),
+    onReport: (report) => rotations.observeBinds(report, report.binds, report.node),
+  });
+  closing.push("health", () => health.close());
   if (busIsShared) {
     const relay = Relay.start({ database, bus, catalog, logger });
     closing.push("the relay", () => relay.close());
@@ -199,6 +206,7 @@ async function startParts(
         nodesBoundWith: (credentialId) => nodesBoundWith(db, fleet, credentialId, now()),
       }),
       ...fleetStatusHandlers({ fleet, recorder, catalog, now }),
+      ...health.admin,
     },
     mesh: {
       ...meshReadHandlers({ catalog }),
@@ -208,6 +216,7 @@ async function startParts(
         ...{ fleet, recorder, catalog, logger, now },
         onBinds: (of, node) => rotations.observeBinds(of, of.binds, node),
       }),
+      ...health.mesh,
     },
     health: new HealthState(),
     catalog,
@@ -223,7 +232,7 @@ async function startParts(
       } finally {
         signal?.removeEventListener("abort", stop);
       }
-      await recorder.refresh();
+      await Promise.all([recorder.refresh(), health.caughtUp()]);
     },
   };
 }

@@ -22,7 +22,7 @@ export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", 
 export const settings = {
   OPS_PROFILE: setting(
     "embedded",
-    "embedded: everything in this process, for trying it and for development; cluster: PostgreSQL, NATS and Vault",
+    "embedded: everything in this process, for trying it and for development; cluster: PostgreSQL, Redis, NATS and Vault",
     oneOf(PROFILES),
   ),
   OPS_HOST: setting(
@@ -75,6 +75,14 @@ export const settings = {
     const parsed = oneOf(["1", "3", "5"] as const)(text);
     return "problem" in parsed ? parsed : { value: Number(parsed.value) };
   }),
+  OPS_REDIS_NODES: cluster(
+    "",
+    "host:port of some nodes of the Redis Cluster, comma-separated; unset: health reports are not mirrored",
+    optional(serverList),
+  ),
+  OPS_REDIS_USER: cluster("", "user name, if Redis has more than the default one", optional(anyText)),
+  OPS_REDIS_PASSWORD_FILE: cluster("", "file with the user's password", optional(path)),
+  OPS_REDIS_PASSWORD_VAULT: cluster("", "or its path below the mount of Vault", optional(secretPath)),
   OPS_VAULT_ADDR: cluster("", "http(s)://host:8200", httpUrl),
   OPS_VAULT_MOUNT: cluster("secret", "mount of the KV v2 engine", secretPath),
   OPS_VAULT_TOKEN_FILE: cluster("", "the token as the agent writes it (its file sink)", optional(path)),

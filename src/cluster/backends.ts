@@ -1,6 +1,8 @@
 import type { Logger } from "pino";
 import type { Backends } from "../backends.ts";
 import { openJetStreamBus } from "../backends/bus/jetstream-bus.ts";
+import { InProcessCache } from "../backends/cache/in-process-cache.ts";
+import { RedisCache } from "../backends/cache/redis-cache.ts";
 import { passwordFromFile, passwordFromVault, type PasswordSource } from "../backends/secrets/password-source.ts";
 import type { VaultKv } from "../backends/secrets/vault-kv.ts";
 import { openVault } from "../backends/secrets/vault-open.ts";
@@ -11,11 +13,11 @@ import { openClusterDatabase } from "../db/cluster-database.ts";
 import { readLocalTokens } from "../local-tokens.ts";
 
 /**
- * PostgreSQL, NATS and Vault. None of them needs to be there: each is connected to when it is needed, or as soon as it answers.
+ * PostgreSQL, NATS, Redis and Vault. None of them needs to be there: each is connected to when it is needed, or as soon as it answers.
  * @throws StartError when a file that the settings name can't be used
  */
 export async function openClusterBackends(
-  { postgres, nats, vault, localTokensFile }: ClusterConfig,
+  { postgres, redis, nats, vault, localTokensFile }: ClusterConfig,
   closing: ClosingStack,
   logger: Logger,
 ): Promise<Backends> {
@@ -34,7 +36,18 @@ export async function openClusterBackends(
   const password = passwordFrom(nats.password, kv) ?? NONE;
   const bus = openJetStreamBus({ servers, user, password, streams, replicas, logger });
   closing.push("the bus", () => bus.close());
-  return { database, secrets, bus, busIsShared: true, adminTokens, printToken: `jq -r .admin ${localTokensFile}` };
+  const cache =
+    redis.nodes === undefined
+      ? new InProcessCache()
+      : new RedisCache({
+          nodes: redis.nodes,
+          user: redis.user,
+          password: passwordFrom(redis.password, kv) ?? NONE,
+          logger,
+        });
+  closing.push("the cache", () => cache.close());
+  const printToken = `jq -r .admin ${localTokensFile}`;
+  return { database, secrets, bus, cache, busIsShared: true, adminTokens, printToken };
 }
 
 /** For servers that ask for no user either. */

@@ -3,6 +3,7 @@ import { Role } from "@operator-management/contract/ops/v1/annotations_pb.js";
 import type { Logger } from "pino";
 import type { Backends } from "../backends.ts";
 import { InProcessBus } from "../backends/bus/in-process-bus.ts";
+import { InProcessCache } from "../backends/cache/in-process-cache.ts";
 import { EmbeddedSecretStore } from "../backends/secrets/embedded-secret-store.ts";
 import { SecretKeyError } from "../backends/secrets/secret-key.ts";
 import type { SecretStore } from "../backends/secrets/secret-store.ts";
@@ -31,11 +32,14 @@ export async function openEmbeddedBackends(
   closing.push("the secret store", () => secrets.close());
   const bus = new InProcessBus();
   closing.push("the bus", () => bus.close());
+  const cache = new InProcessCache();
+  closing.push("the cache", () => cache.close());
   const fromHere = relative(process.cwd(), folder.adminTokenFile);
   return {
     database,
     secrets,
     bus,
+    cache,
     busIsShared: false,
     adminTokens: [generated, ...more],
     printToken: `cat ${fromHere.startsWith("..") ? folder.adminTokenFile : fromHere}`,

@@ -109,6 +109,11 @@ export class Fleet {
       .sort((a, b) => compare(a.node, b.node) || compare(a.namespace, b.namespace));
   }
 
+  /** The names of those nodes. */
+  names(): ReadonlySet<string> {
+    return new Set(this.nodes().map(({ node }) => node));
+  }
+
   summary(server: Position): FleetSummary {
     const nodes = this.nodes();
     return {

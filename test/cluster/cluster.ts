@@ -9,6 +9,7 @@ import { startNats, type Nats } from "./nats.ts";
 import { opened } from "./opened.ts";
 import { startPod, type Pod, type PodLinks } from "./pod.ts";
 import { startPostgres, type Postgres } from "./postgres.ts";
+import { startRedis, type Redis } from "./redis.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { together } from "./together.ts";
 import { startVault, type Vault, type VaultOptions } from "./vault.ts";
@@ -20,6 +21,8 @@ export interface Cluster extends AsyncDisposable {
   readonly postgres: Postgres;
   readonly nats: Nats;
   readonly vault: Vault;
+  /** Undefined unless asked for. */
+  readonly redis: Redis | undefined;
   readonly pods: readonly Pod[];
   readonly adminToken: string;
   /** By role, as in the tokens file. */
@@ -38,6 +41,8 @@ export interface ClusterOptions {
   /** Nodes, which is also the replicas of each stream; 3 by default. */
   readonly nats?: 1 | 3;
   readonly vault?: VaultOptions;
+  /** Whether there is a Redis Cluster, which pods reach without a link; no by default, then reports are not mirrored. */
+  readonly redis?: boolean;
   /** Whether a pod reaches each server through a link; yes by default. */
   readonly links?: boolean;
   /** Where pods find the passwords of PostgreSQL and NATS; `file` by default, `vault` is below `secret/ops/service`. */
@@ -70,13 +75,14 @@ async function start(
   };
   const folder = await temporaryFolder("cluster");
   closing.push("folder", folder.remove);
-  const [postgres, nats, vault, links] = await together([
+  const [postgres, nats, vault, redis, links] = await together([
     own("postgres", startPostgres({ replica: options.replica ?? true })),
     own("nats", startNats({ nodes: options.nats ?? 3 })),
     own("vault", startVault(options.vault)),
+    options.redis === true ? own("redis", startRedis()) : undefined,
     (options.links ?? true) ? own("links", startLinks()) : undefined,
   ]);
-  const servers: Servers = { postgres, nats, vault };
+  const servers: Servers = { postgres, nats, vault, redis };
   await migrate(postgres.ownerUrl);
 
   const tokens = Object.fromEntries(
@@ -113,7 +119,7 @@ async function start(
   return { ...servers, pods, adminToken: tokens.admin, tokens, folder: folder.path, startPod: addPod };
 }
 
-type Servers = Pick<Cluster, "postgres" | "nats" | "vault">;
+type Servers = Pick<Cluster, "postgres" | "nats" | "vault" | "redis">;
 
 async function migrate(ownerUrl: string): Promise<void> {
   await run(process.execPath, ["--conditions=source", "src/main.ts", "migrate"], {
@@ -125,19 +131,28 @@ async function migrate(ownerUrl: string): Promise<void> {
 async function passwordSettings(
   from: "file" | "vault",
   folder: string,
-  { postgres, nats, vault }: Servers,
+  { postgres, nats, vault, redis }: Servers,
 ): Promise<Record<string, string>> {
   if (from === "vault") {
     const put = (path: string, password: string): Promise<unknown> =>
       vault.api.call("PUT", `secret/data/${path}`, { data: { password } });
     await put("ops/service/postgres", postgres.servicePassword);
     await put("ops/service/nats", nats.password);
-    return { OPS_POSTGRES_PASSWORD_VAULT: "ops/service/postgres", OPS_NATS_PASSWORD_VAULT: "ops/service/nats" };
+    if (redis !== undefined) await put("ops/service/redis", redis.password);
+    return {
+      OPS_POSTGRES_PASSWORD_VAULT: "ops/service/postgres",
+      OPS_NATS_PASSWORD_VAULT: "ops/service/nats",
+      ...(redis && { OPS_REDIS_PASSWORD_VAULT: "ops/service/redis" }),
+    };
   }
   const [postgresFile, natsFile] = [join(folder, "postgres-password"), join(folder, "nats-password")];
   await writeFile(postgresFile, postgres.servicePassword, { mode: 0o600 });
   await writeFile(natsFile, nats.password, { mode: 0o600 });
-  return { OPS_POSTGRES_PASSWORD_FILE: postgresFile, OPS_NATS_PASSWORD_FILE: natsFile };
+  const files = { OPS_POSTGRES_PASSWORD_FILE: postgresFile, OPS_NATS_PASSWORD_FILE: natsFile };
+  if (redis === undefined) return files;
+  const redisFile = join(folder, "redis-password");
+  await writeFile(redisFile, redis.password, { mode: 0o600 });
+  return { ...files, OPS_REDIS_PASSWORD_FILE: redisFile };
 }
 
 async function linksOfPod(links: Links, { postgres, nats, vault }: Servers): Promise<PodLinks> {
@@ -151,12 +166,13 @@ async function linksOfPod(links: Links, { postgres, nats, vault }: Servers): Pro
 }
 
 /** Where a pod reaches the servers: through its links, if it has any. */
-function addresses({ postgres, nats, vault }: Servers, links: PodLinks | undefined): Record<string, string> {
+function addresses({ postgres, nats, vault, redis }: Servers, links: PodLinks | undefined): Record<string, string> {
   const natsPorts = (links?.nats ?? nats.nodes).map(({ port }) => port);
   return {
     OPS_POSTGRES_URL: databaseUrl(links?.primary.port ?? postgres.primary.port),
     ...(postgres.replica && { OPS_POSTGRES_REPLICA_URL: databaseUrl(links?.replica.port ?? postgres.replica.port) }),
     OPS_NATS_SERVERS: natsPorts.map((port) => `127.0.0.1:${port}`).join(","),
+    ...(redis && { OPS_REDIS_NODES: redis.servers.join(",") }),
     OPS_VAULT_ADDR: links ? `http://127.0.0.1:${links.vault.port}` : vault.addr,
   };
 }

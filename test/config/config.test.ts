@@ -77,7 +77,7 @@ describe("the configuration", () => {
   });
 
   it("is listed in the help, each setting with its default", () => {
-    expect(configHelp().match(/^ {2}OPS_/gm)).toHaveLength(26);
+    expect(configHelp().match(/^ {2}OPS_/gm)).toHaveLength(30);
     expect(configHelp()).toMatch(/OPS_PORT .*\[3020\]/);
   });
 
@@ -115,6 +115,7 @@ describe("the configuration", () => {
           replicaUrl: undefined,
           password: { from: "vault", path: "ops/service/postgres" },
         },
+        redis: { nodes: undefined, user: undefined, password: undefined },
         nats: {
           servers: ["nats-0:4222", "nats-1:4222"],
           user: undefined,
@@ -159,6 +160,7 @@ describe("the configuration", () => {
       ["OPS_POSTGRES_REPLICA_URL", "hunter2", "is no URL of the form"],
       ["OPS_POSTGRES_PASSWORD_FILE", "/x", "not both"],
       ["OPS_POSTGRES_PASSWORD_VAULT", "../x", "is no path in Vault"],
+      ["OPS_REDIS_NODES", "redis://redis:6379", "must be host:port"],
       ["OPS_NATS_SERVERS", "nats://user:hunter2@nats:4222", "must be host:port"],
       ["OPS_NATS_REPLICAS", "2", "is not one of 1, 3, 5"],
       ["OPS_VAULT_ADDR", "https://user:hunter2@vault", "is no URL of the form"],

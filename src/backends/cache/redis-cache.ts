@@ -40,7 +40,11 @@ export class RedisCache implements Cache {
   setFields(key: string, fields: ReadonlyMap<string, Uint8Array>, ttlMs: number): Promise<void> {
     const values = [...fields].flatMap(([field, value]) => [field, Buffer.from(value)]);
     return this.#run("set fields", async (client) => {
-      const results = await client.pipeline().hset(key, ...values).pexpire(key, ttlMs).exec();
+      const results = await client
+        .pipeline()
+        .hset(key, ...values)
+        .pexpire(key, ttlMs)
+        .exec();
       const failed = results?.find(([error]) => error !== null)?.[0];
       if (failed) throw failed;
     });

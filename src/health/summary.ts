@@ -1,0 +1,26 @@
+import { timestampMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
+
+/** Everything of a link's health but its figures, as one text: what differs in it is worth telling at once. */
+export function summaryOf(health: ConnectionHealth): string {
+  const window = health.currentWindow;
+  return [
+    health.state,
+    health.grade,
+    health.reasons.join(","),
+    ms(health.since),
+    health.alerting,
+    health.bindsWanted,
+    health.bindsBound,
+    health.transmittersBound,
+    health.receiversBound,
+    health.holders.join(","),
+    health.currentLimit,
+    window === undefined ? "" : `${window.windowId} ${ms(window.start)} ${ms(window.end)}`,
+    health.upcomingWindows.map(({ windowId, start, end }) => `${windowId} ${ms(start)} ${ms(end)}`).join(","),
+  ].join("|");
+}
+
+function ms(time: Timestamp | undefined): number {
+  return time === undefined ? 0 : timestampMs(time);
+}

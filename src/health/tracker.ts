@@ -1,0 +1,256 @@
+import type { ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
+import type { Logger } from "pino";
+import type { Bus, BusMessage, Following } from "../backends/bus/bus.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { CatalogEntry } from "../catalog/entry.ts";
+import { foldConnection, type Folded } from "./fold.ts";
+import { LatestReports } from "./latest-reports.ts";
+import { LiveLinks } from "./live-links.ts";
+import { forFold, RecordedStates, type RecordedState } from "./recorded-states.ts";
+import { linkKey, linkOfKey, type LinkId } from "./subjects.ts";
+import { summaryOf } from "./summary.ts";
+
+/** Folds between two turns of the event loop: some milliseconds of work. */
+const SLICE = 50;
+const RECHECK_INTERVAL_MS = 500;
+const FORGET_INTERVAL_MS = 60_000;
+
+/** A live link and its health, as last computed. */
+export interface TrackedLink extends LinkId {
+  readonly operatorId: string;
+  /** Without the observers' own views, which are computed when somebody asks for them. */
+  readonly health: ConnectionHealth;
+}
+
+/** What became of a link: `state`, another verdict or another set of binds; `figures`, the same with other rates and counts. */
+export type HealthChange =
+  | { readonly kind: "state" | "figures"; readonly link: TrackedLink }
+  | { readonly kind: "removed"; readonly link: LinkId & { readonly operatorId: string } };
+
+/** What a tracker needs. */
+export interface TrackerDeps {
+  readonly bus: Pick<Bus, "follow">;
+  readonly catalog: Pick<Catalog, "get" | "loaded" | "snapshot" | "subscribe">;
+  /** Names of the nodes that the fleet knows. */
+  readonly knownNodes: () => ReadonlySet<string>;
+  readonly logger: Pick<Logger, "error">;
+  readonly now: () => Date;
+}
+
+interface Tracked {
+  link: TrackedLink;
+  summary: string;
+  recheckAt: number;
+}
+
+/**
+ * The health of every live link, in memory: a function of the latest reports, the configuration and the time, computed anew when one of them
+ * changes. Follows the streams of reports and of transitions by itself, so that every process has all of it and computes the same.
+ */
+export class HealthTracker {
+  /** Reports taken since the start, and those of them that could not be used. */
+  readonly counts = { reports: 0, ignored: 0 };
+  /** Resolves when the reports that the bus had at the start were taken; stays open while the bus is away. */
+  readonly caughtUp: Promise<void>;
+  readonly #deps: TrackerDeps;
+  readonly #reports = new LatestReports();
+  readonly #states = new RecordedStates();
+  readonly #links = new Map<string, Tracked>();
+  readonly #live = new LiveLinks();
+  readonly #dirty = new Set<string>();
+  readonly #listeners = new Set<(change: HealthChange) => void>();
+  readonly #followings: readonly Following[];
+  readonly #unsubscribe: () => void;
+  readonly #timers: readonly NodeJS.Timeout[];
+  #turn: NodeJS.Immediate | undefined;
+  #catalogChanged = true;
+  #positions = { reports: 0, states: 0 };
+  #waiting: { readonly reached: () => boolean; readonly resolve: () => void }[] = [];
+
+  constructor(deps: TrackerDeps) {
+    this.#deps = deps;
+    const reports = deps.bus.follow("OPS_HEALTH", (message) => this.#takeReport(message));
+    const states = deps.bus.follow("OPS_STATE", (message) => this.#takeState(message));
+    this.#followings = [states, reports];
+    this.caughtUp = Promise.all([reports.caughtUp, states.caughtUp]).then(() => undefined);
+    this.caughtUp.catch(() => undefined); // closed before; whoever waits for it hears of it
+    this.#unsubscribe = deps.catalog.subscribe(() => {
+      this.#catalogChanged = true;
+      this.#wake();
+    });
+    this.#timers = [
+      setInterval(() => this.#recheck(), RECHECK_INTERVAL_MS).unref(),
+      setInterval(() => this.#reports.forget(deps.now()), FORGET_INTERVAL_MS).unref(),
+    ];
+    this.#wake();
+  }
+
+  /** The health of a link as last computed; undefined when there is no such live link. */
+  of(_operatorId: string, operatorUid: string, connectionId: string): ConnectionHealth | undefined {
+    this.#readCatalog();
+    const key = linkKey({ operatorUid, connectionId });
+    if (this.#dirty.has(key)) this.#evaluate(key);
+    return this.#links.get(key)?.link.health;
+  }
+
+  /** All live links. */
+  links(): IteratorObject<TrackedLink> {
+    this.#readCatalog();
+    return this.#links.values().map(({ link }) => link);
+  }
+
+  /** The link's health computed now, with every observer's view; undefined when there is no such live link. */
+  compute(link: LinkId): Folded | undefined {
+    const entry = this.entryOf(link);
+    return entry && this.#fold(entry, link);
+  }
+
+  /** The operator of a live link. */
+  entryOf(link: LinkId): CatalogEntry | undefined {
+    this.#readCatalog();
+    return this.#live.has(link) ? this.#live.entryOf(link.operatorUid) : undefined;
+  }
+
+  /** The link's last recorded transition. */
+  recordedOf(link: LinkId): RecordedState | undefined {
+    return this.#states.of(link);
+  }
+
+  /** A transition that this process recorded: its own copy need not come back over the bus first. */
+  noteRecorded(link: LinkId, state: RecordedState): void {
+    if (this.#states.note(link, state)) this.#markDirty(linkKey(link));
+  }
+
+  /** Calls `listener` after every change until the returned function is called. It must not throw. */
+  subscribe(listener: (change: HealthChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Resolves once the stream's message of this sequence, or a later one, was taken; rejects with the signal's reason. */
+  async reached(stream: "reports" | "states", sequence: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const reached = (): boolean => this.#positions[stream] >= sequence;
+    if (reached()) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting = { reached, resolve };
+    const aborted = (): void => reject(signal.reason);
+    this.#waiting.push(waiting);
+    signal.addEventListener("abort", aborted);
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener("abort", aborted);
+      this.#waiting = this.#waiting.filter((other) => other !== waiting);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    for (const timer of this.#timers) clearInterval(timer);
+    clearImmediate(this.#turn);
+    for (const following of this.#followings) await following.close();
+  }
+
+  /** A report's copy: what the bus brings later, or has brought, counts more. */
+  takeCopy(message: BusMessage): void {
+    const link = this.#reports.take(message);
+    if (link !== undefined) this.#markDirty(linkKey(link));
+  }
+
+  #takeReport(message: BusMessage): void {
+    this.counts.reports++;
+    const link = this.#reports.take(message);
+    if (link === undefined) this.counts.ignored++;
+    else this.#markDirty(linkKey(link));
+    this.#positions.reports = message.sequence;
+    this.#advance();
+  }
+
+  #takeState(message: BusMessage): void {
+    const link = this.#states.take(message);
+    if (link !== undefined) this.#markDirty(linkKey(link));
+    this.#positions.states = message.sequence;
+    this.#advance();
+  }
+
+  #advance(): void {
+    for (const { reached, resolve } of this.#waiting) if (reached()) resolve();
+  }
+
+  #markDirty(key: string): void {
+    this.#dirty.add(key);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#turn ??= setImmediate(() => this.#work());
+  }
+
+  #work(): void {
+    this.#turn = undefined;
+    this.#readCatalog();
+    let left = SLICE;
+    for (const key of this.#dirty) {
+      if (left-- === 0) break;
+      try {
+        this.#evaluate(key);
+      } catch (error) {
+        // A defect: the link keeps the health it has, and the others theirs.
+        this.#deps.logger.error({ err: error, link: key }, "a link's health could not be computed");
+      }
+    }
+    if (this.#dirty.size > 0) this.#wake();
+  }
+
+  /** Learns of links that came, went or were changed. */
+  #readCatalog(): void {
+    const { catalog } = this.#deps;
+    if (!this.#catalogChanged || !catalog.loaded) return;
+    this.#catalogChanged = false;
+    const { changed, removed } = this.#live.read(catalog);
+    for (const link of removed) {
+      this.#links.delete(linkKey(link));
+      this.#states.drop(link);
+      this.#tell({ kind: "removed", link });
+    }
+    for (const link of changed) this.#markDirty(linkKey(link));
+  }
+
+  #evaluate(key: string): void {
+    this.#dirty.delete(key);
+    const id = linkOfKey(key);
+    const entry = this.#live.has(id) ? this.#live.entryOf(id.operatorUid) : undefined;
+    if (entry === undefined) return; // reports of links that are not known (yet)
+    const { health, recheckAt } = this.#fold(entry, id);
+    const summary = summaryOf(health);
+    const kind = summary === this.#links.get(key)?.summary ? "figures" : "state";
+    const link = { ...id, operatorId: entry.id, health: withoutObservers(health) };
+    this.#links.set(key, { link, summary, recheckAt: recheckAt?.getTime() ?? Infinity });
+    this.#tell({ kind, link });
+  }
+
+  #fold({ operator }: CatalogEntry, link: LinkId): Folded {
+    return foldConnection({
+      operator,
+      connectionId: link.connectionId,
+      reports: this.#reports.of(link),
+      now: this.#deps.now(),
+      recorded: forFold(this.#states.of(link)),
+      knownNodes: this.#deps.knownNodes(),
+    });
+  }
+
+  #recheck(): void {
+    const now = this.#deps.now().getTime();
+    for (const [key, { recheckAt }] of this.#links) if (recheckAt <= now) this.#markDirty(key);
+  }
+
+  #tell(change: HealthChange): void {
+    for (const listener of [...this.#listeners]) listener(change);
+  }
+}
+
+function withoutObservers(health: ConnectionHealth): ConnectionHealth {
+  return health.observers.length === 0 ? health : { ...health, observers: [] };
+}

@@ -1,0 +1,69 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Logger } from "pino";
+import {
+  PoisonMessageError,
+  type Bus,
+  type BusMessage,
+  type ConsumerSpec,
+  type Consumption,
+} from "../backends/bus/bus.ts";
+import { sqlState } from "../db/database-error.ts";
+import type { Database } from "../db/db.ts";
+import { typedDatabaseError } from "../rpc/database-unavailable.ts";
+import { deleteTransitionsBefore, insertTransition, type TransitionRow } from "./queries.ts";
+import { decodeTransition } from "./recorded-states.ts";
+import { linkOf } from "./subjects.ts";
+
+/** Shared by all processes: each transition is stored by one of them. */
+export const TRANSITION_CONSUMER: ConsumerSpec = { stream: "OPS_STATE", durable: "ops-state-writer" };
+
+/** How long transitions are kept in the database. */
+const KEEP_MS = 90 * 24 * 60 * 60_000;
+const FORGET_INTERVAL_MS = 60 * 60_000;
+
+/** What the writer needs. */
+export interface TransitionWriterDeps {
+  readonly bus: Pick<Bus, "consume">;
+  readonly db: Database;
+  readonly logger: Pick<Logger, "warn">;
+  readonly now: () => Date;
+}
+
+/** Stores transitions, each once, however often its message comes. While the database is away they wait in the stream. */
+export function storeTransitions({ bus, db, logger, now }: TransitionWriterDeps): Consumption {
+  let failing = false;
+  let forgotAt = -Infinity;
+  return bus.consume(TRANSITION_CONSUMER, async (message) => {
+    const row = rowOf(message);
+    try {
+      await insertTransition(db, row);
+      const time = now().getTime();
+      if (time - forgotAt >= FORGET_INTERVAL_MS) {
+        await deleteTransitionsBefore(db, timestampFromDate(new Date(time - KEEP_MS)));
+        forgotAt = time;
+      }
+      failing = false;
+    } catch (error) {
+      if (isAboutTheRow(error)) throw new PoisonMessageError("the database refuses its values", { cause: error });
+      if (!failing) {
+        failing = true; // once per outage
+        logger.warn({ err: typedDatabaseError(error) }, "transitions of links wait on the bus: storing them failed");
+      }
+      throw error;
+    }
+  });
+}
+
+/** @throws PoisonMessageError */
+function rowOf({ subject, data }: BusMessage): TransitionRow {
+  const link = linkOf(subject);
+  const transition = decodeTransition(data);
+  if (link === undefined || transition?.time === undefined)
+    throw new PoisonMessageError("it is no transition of a link");
+  return { ...link, operatorId: transition.operatorId, time: transition.time, record: data };
+}
+
+/** Whether the database found fault with the values (SQLSTATE classes 22 and 23), which never changes. */
+function isAboutTheRow(error: unknown): boolean {
+  return /^2[23]/.test(sqlState(error) ?? "");
+}
