@@ -26,8 +26,11 @@ export const streams: Readonly<Record<StreamName, StreamSettings>> = {
   OPS_AUDIT: { subject: "ops.audit.v1", retention: "workqueue" },
   /** The latest health report of every node on every connection: `ops.health.v1.<operator uid>.<connection>.<node>`. */
   OPS_HEALTH: { subject: "ops.health.v1.>", retention: "limits", perSubject: 1, maxAgeMs: 20 * MINUTE_MS },
-  /** Transitions of the connections' operational states: `ops.state.v1.<operator uid>.<connection>`. */
-  OPS_STATE: { subject: "ops.state.v1.>", retention: "limits", perSubject: 1_000, maxAgeMs: 7 * DAY_MS },
+  /**
+   * Transitions of the connections' operational states: `ops.state.v1.<operator uid>.<connection>`. Without an age: the last one is what the next
+   * one follows, and a good link may have none for years.
+   */
+  OPS_STATE: { subject: "ops.state.v1.>", retention: "limits", perSubject: 500 },
   /** Messages that nobody can use, for a look: `ops.dlq.v1.<stream>`. */
   OPS_DLQ: { subject: "ops.dlq.v1.>", retention: "limits", maxAgeMs: 30 * DAY_MS },
   /** How far the durable consumers are with a message that fails again and again: `ops.attempts.v1.<stream>.<durable>`. */
