@@ -2,7 +2,10 @@ import { InvalidFieldError, type Check } from "./fields.ts";
 
 export const checkTimeZone: Check<string> = (value, path) => {
   try {
-    if (typeof value === "string") return new Intl.DateTimeFormat("en", { timeZone: value }) && value;
+    if (typeof value === "string") {
+      new Intl.DateTimeFormat("en", { timeZone: value });
+      return value;
+    }
   } catch {
     // Intl's RangeError says no more than the text below.
   }

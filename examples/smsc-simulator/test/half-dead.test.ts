@@ -40,7 +40,7 @@ test("submits may go unanswered, and unheard, while enquire_link is answered", a
 });
 
 test("a bound session goes silent: nothing is answered, nothing is sent, nothing is noticed, until it comes back", async () => {
-  const timers = { enquireLink: 150, response: 400, inactivity: 1000 };
+  const timers = { enquireLink: 300, response: 5000, inactivity: 1000 };
   const { smsc, port } = await runSmsc({ ...behaving({ receipts: { always: true } }), timers });
   const client = await boundClient(port);
   await client.ask("submit_sm", message);

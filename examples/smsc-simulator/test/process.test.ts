@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { acme, connectClient, until } from "./harness.ts";
+import { acme, connectClient, message, until } from "./harness.ts";
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 
@@ -40,6 +40,19 @@ test("accounts come from a file and from the command line; SIGTERM unbinds every
   expect(await exited).toBe(0);
   expect([...one.received, ...two.received].map(({ command }) => command)).toEqual(["unbind", "unbind"]);
   expect(output()).not.toContain(acme.password);
+});
+
+test("behaviour from the command line and a script from a file are at work", async () => {
+  const file = await accountsFile(JSON.stringify({ steps: [{ at: 0, do: "say", text: "the script plays" }] }));
+  const args = ["--account=acme01:s3cr3t-acme:1", "--set=acme01:throttle.perSecond=0", "--script", file];
+  const { child, exited, output } = simulator("--port=0", ...args);
+  await until(() => output().includes("all 1 steps are done"));
+  expect(output()).toContain("the script plays");
+  const client = await connectClient(Number(/listening .*:(\d+)\n/.exec(output())?.[1]));
+  await client.bind();
+  expect((await client.ask("submit_sm", message)).command_status).toBe(0x58);
+  child.kill("SIGTERM");
+  expect(await exited).toBe(0);
 });
 
 test("--quiet prints nothing", async () => {
