@@ -33,7 +33,7 @@ export class Catalog {
   #snapshot: readonly CatalogEntry[] | undefined;
   #bytes = 0;
   #source: CatalogSource | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(revision: Revision | undefined) => void>();
 
   get loaded(): boolean {
     return this.#ring !== undefined;
@@ -82,7 +82,7 @@ export class Catalog {
       else continue;
       this.#bytes += (after?.bytes.length ?? 0) - (current?.bytes.length ?? 0);
     }
-    this.#changed();
+    this.#changed(revision);
   }
 
   /** Takes over a loaded state, all of it in one tick. */
@@ -90,11 +90,14 @@ export class Catalog {
     this.#entries = new Map(entries);
     this.#ring = ring;
     this.#bytes = entries.values().reduce((sum, { bytes }) => sum + bytes.length, 0);
-    this.#changed();
+    this.#changed(undefined);
   }
 
-  /** Calls `listener` after every change of state, until the returned function is called. It must not throw. */
-  subscribe(listener: () => void): () => void {
+  /**
+   * Calls `listener` after every change of state, until the returned function is called: with the revision, or without one when a loaded
+   * state was taken over. It must not throw.
+   */
+  subscribe(listener: (revision: Revision | undefined) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -160,9 +163,9 @@ export class Catalog {
     }
   }
 
-  #changed(): void {
+  #changed(revision: Revision | undefined): void {
     this.#snapshot = undefined;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) listener(revision);
   }
 }
 

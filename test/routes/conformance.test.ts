@@ -1,0 +1,34 @@
+import { encodeToken, pick } from "@operator-management/client";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { routeVectors } from "../../client/test/harness/route-vectors.ts";
+import { Catalog } from "../../src/catalog/catalog.ts";
+import { loadedCatalog } from "./loaded-catalog.ts";
+import { startRoutesServer, type RoutesServer } from "./routes-server.ts";
+
+const catalog = new Catalog();
+let server: RoutesServer;
+let revision = 0n;
+catalog.follow({ refresh: () => Promise.resolve() }); // it is always as new as can be
+
+beforeAll(async () => {
+  server = await startRoutesServer(catalog);
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+test.each(routeVectors())("$name", async ({ operators, health, now, query, expected, picks }) => {
+  catalog.replace(loadedCatalog(operators, ++revision));
+  Object.assign(server.surroundings, { health, now });
+  const reply = await server.mesh.resolveRoutes({ queries: [query, query] });
+  expect(reply.results).toEqual([expected, expected]);
+  expect(reply.token).toBe(encodeToken(catalog.position));
+  expect(reply.healthTime && timestampDate(reply.healthTime)).toEqual(now);
+  for (const { key, pick: wanted } of picks) {
+    const route = pick(expected, key);
+    expect(route === undefined ? null : `${route.operatorId}/${route.connectionId}`).toBe(wanted);
+  }
+  const explained = await server.admin.explainRoutes({ query });
+  expect(explained.result?.routes).toEqual(expected.routes);
+  if (query.explain) expect(explained.result).toEqual(expected);
+  expect(explained.lines.length).toBeGreaterThanOrEqual(expected.routes.length);
+});
