@@ -5,11 +5,13 @@ import type { ConnectionSchema } from "@operator-management/contract/ops/v1/conn
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { describe, expect, it } from "vitest";
 import { startCluster, type Cluster, type Pod } from "../cluster/cluster.ts";
+import { until } from "../cluster/until.ts";
 import { positionOf } from "../history-checker/record-watch.ts";
 import { untilAnswered, type AdminClient } from "../history-checker/writers.ts";
-import { adminOf, meshOf } from "./support-clients.ts";
+import { adminOf, meshOf, metricOf } from "./support-clients.ts";
 import { startHerd, type Herd, type WatcherKind } from "./support-herd.ts";
 import { openBulkWriter } from "./support-many-operators.ts";
+import { readHeadRevision } from "./support-truth.ts";
 
 /**
  * The design's 5,000 operators. Its 1,000,000 coverage entries would be 200 each: to compose and load those takes a minute of two cores for
@@ -29,11 +31,16 @@ const HEAP_OF_A_POD = "--max-old-space-size=256";
 /** Between two changes while pods restart: each is a thousand messages for two cores to send and to read. */
 const PACE_MS = 300;
 const SMALL_CHANGES = 30;
+/** Where readers are left behind; more black-holed ones than all others, so that it shows whether they are still there. */
+const FEWER_WATCHERS = { prompt: 10, slow: 10, "black-holed": 40 } as const;
+/** So many revisions of so many operators of so many bytes are more than the 16 MiB that a pod keeps of history. */
+const LARGE = { revisions: 20, operators: 4, bytes: 240_000 };
 
 /**
  * Invariant: a pod with 5,000 operators and 1,000 watchers, slow and black-holed ones among them, stays below 450 MiB resident at its peak while
  * operators change; every watcher that reads gets each revision once and in order, the largest that the API can make too, each as one
- * message; and when all pods are restarted one by one under load, each goes on at another pod with its token: nobody lists again.
+ * message; and when all pods are restarted one by one under load, each goes on at another pod with its token: nobody lists again. Who reads so slowly,
+ * or not at all, that its place in history is forgotten, is cut off; the others miss no revision for it.
  */
 describe("a thousand watchers", () => {
   it("stay within the memory of a pod, and follow a rolling restart without listing again", async () => {
@@ -50,6 +57,38 @@ describe("a thousand watchers", () => {
     await untilAnswered((requestId) => admin().createOperator({ operatorId: "acme", requestId }));
     await fillOnePod(pod, admin);
     await restartOneByOne(cluster, admin);
+  });
+
+  it("don't keep the streams of those who read too slowly, or not at all", async () => {
+    await using cluster = await startCluster({ pods: 1, nats: 1, env: { NODE_OPTIONS: HEAP_OF_A_POD } });
+    const [pod] = cluster.pods;
+    if (pod === undefined) throw new Error("no pod");
+    await using bulk = openBulkWriter(cluster.postgres);
+    await bulk.create(LARGE.operators, LARGE.operators, 2);
+    await using herd = startHerd();
+    addAll(herd, [pod.service.url], await startingPoint(pod), FEWER_WATCHERS);
+    const { prompt, slow, "black-holed": blackHoled } = FEWER_WATCHERS;
+    await herd.until("all are open", ({ open }) => open === prompt + slow + blackHoled);
+    for (let revision = 0; revision < LARGE.revisions; revision++) {
+      await bulk.rename(LARGE.operators, String(revision).padEnd(LARGE.bytes, "x"));
+      const head = await readHeadRevision(cluster.postgres);
+      await herd.until("the prompt have heard of it", ({ slowest }) => slowest >= head);
+    }
+    await until("the others are ended as too slow", async () => {
+      return (await metricOf(pod, 'ops_watches_ended{reason="WATCH_TOO_SLOW"}')) >= slow + blackHoled;
+    });
+    // The slow come again; the streams of the black-holed, who can't be told anything, are gone too.
+    await until("the black-holed are cut off", async () => {
+      return (await metricOf(pod, "ops_rpc_open_calls")) <= prompt + slow;
+    });
+    const { messages, problems, listsAgain } = await herd.report();
+    const peak = await peakMiB(pod);
+    console.log(
+      `${LARGE.revisions} revisions of ${LARGE.operators} × ${LARGE.bytes} bytes: ${slow} slow and ${blackHoled} black-holed watchers cut off, ` +
+        `peak ${peak} MiB, ${messages} messages`,
+    );
+    expect(problems).toEqual([]);
+    expect(listsAgain).toBe(0);
   });
 });
 
@@ -113,8 +152,13 @@ async function restartOneByOne({ pods }: Cluster, admin: () => AdminClient): Pro
   expect(seen.resumes).toBeGreaterThanOrEqual(WATCHERS.prompt);
 }
 
-function addAll(herd: Herd, urls: readonly string[], start: { token: string; revision: number }): void {
-  for (const [kind, count] of Object.entries(WATCHERS)) herd.watch(kind as WatcherKind, count, { urls, ...start });
+function addAll(
+  herd: Herd,
+  urls: readonly string[],
+  start: { token: string; revision: number },
+  watchers: Partial<Record<WatcherKind, number>> = WATCHERS,
+): void {
+  for (const [kind, count] of Object.entries(watchers)) herd.watch(kind as WatcherKind, count, { urls, ...start });
 }
 
 async function startingPoint(pod: Pod): Promise<{ token: string; revision: number }> {
