@@ -25,6 +25,7 @@ describe("planted passwords", () => {
   const mark = randomBytes(12).toString("hex");
   /** No secrets: what is found when the search works. */
   const controls = { systemId: `sys${randomBytes(6).toString("hex")}`, displayName: randomBytes(12).toString("hex") };
+  const shortPassword = `Z${randomBytes(8).toString("base64url").replaceAll(/[-_]/g, "x").slice(0, 7)}`;
   const secrets = new Needles();
   const output: string[] = [];
   let planted = 0;
@@ -60,7 +61,7 @@ describe("planted passwords", () => {
     return (await Promise.all(answers)).join("\n");
   };
   const plantBadly = async (pod: Pod): Promise<void> => {
-    for (const [method, body] of mistakes(password)) {
+    for (const [method, body] of mistakes(password, shortPassword)) {
       const answer = await post(pod, method, typeof body === "string" ? body : JSON.stringify(body));
       expect([...secrets.in(Buffer.from(answer))], `${method} ${JSON.stringify(body)}`).toEqual([]);
     }
@@ -70,6 +71,7 @@ describe("planted passwords", () => {
     const env = { OPS_LOG_LEVEL: "trace" };
     cluster = await startCluster({ nats: 1, passwords: "vault", vault: { agent: true, tokenTtl: "2s" }, env });
     secrets.add("operator's password", Buffer.from(mark));
+    secrets.add("short password", Buffer.from(shortPassword));
     secretText("PostgreSQL password", cluster.postgres.servicePassword);
     secretText("NATS password", cluster.nats.password);
     for (const [role, token] of Object.entries(cluster.tokens)) secretText(`token of ${role}`, token);
