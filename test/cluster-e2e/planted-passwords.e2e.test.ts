@@ -154,6 +154,10 @@ describe("planted passwords", () => {
     const credentialId = operator?.connections["main"]?.credential?.active?.id ?? "";
     const { secret } = await mesh.getConnectionCredential({ ...AT, credentialId });
     expect(secret?.password).toMatch(new RegExp(`^${mark}-`));
+    await until("the read's audit, which nobody waits for, is stored", async () => {
+      const sql = "SELECT FROM audit_event WHERE strpos(target, $1) > 0";
+      return (await cluster.postgres.primary.query(sql, [credentialId])).length > 0;
+    });
   });
 
   test("are nowhere in files, logs, metrics, command lines and environments, and the search would find them", async () => {
