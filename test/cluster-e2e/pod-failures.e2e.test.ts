@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startCluster, type Cluster, type Pod } from "../cluster/cluster.ts";
 import { startActivity, type Activity } from "./support-activity.ts";
 import { runFailureRow, type FailureRow } from "./support-failure-row.ts";
+import { startMovingFollower, type MovingFollower } from "./support-moving-follower.ts";
+import { startWrites } from "./support-writes-in-flight.ts";
 
 const victimOf = ({ pods }: Cluster): Pod => {
   const [victim] = pods;
@@ -45,16 +47,41 @@ const rows: readonly FailureRow[] = [
 describe("when a pod fails", () => {
   let cluster: Cluster;
   let activity: Activity;
+  let follower: MovingFollower;
 
   beforeAll(async () => {
     cluster = await startCluster({ nats: 1 });
     activity = await startActivity(cluster);
+    follower = await startMovingFollower(cluster, victimOf(cluster));
     await activity.well(0);
   });
   afterAll(async () => {
+    await follower?.[Symbol.asyncDispose]();
     await activity?.[Symbol.asyncDispose]();
     await cluster?.[Symbol.asyncDispose]();
   });
 
-  for (const row of rows) test(`${row.name}: the others go on`, () => runFailureRow(cluster, activity, row));
+  for (const row of rows) {
+    test(`${row.name}: the others go on`, async () => {
+      const [victim, ...others] = cluster.pods;
+      const [other] = others;
+      if (victim === undefined || other === undefined) throw new Error("a cluster without other pods");
+      const writes = await startWrites(cluster, victim);
+      await runFailureRow(cluster, activity, {
+        ...row,
+        also: async () => {
+          await follower.moveTo(other);
+          await writes.repeat(others);
+          await follower.converged();
+        },
+        heal: async () => {
+          await row.heal(cluster);
+          await follower.moveTo(victim);
+        },
+      });
+      await writes.expectMadeOnce();
+      await follower.converged();
+      expect(follower.resyncs, "followers that were led to another pod list again").toEqual([]);
+    });
+  }
 });

@@ -11,7 +11,8 @@ const allPrimaryLinks = ({ pods }: Cluster) => pods.map(({ links }) => links.pri
 const allReplicaLinks = ({ pods }: Cluster) => pods.map(({ links }) => links.replica);
 
 const withoutPrimary = { writes: ["DATABASE_UNAVAILABLE"], stale: true, also: historyIsReadable } as const;
-const withoutReplica = { also: historyIsReadable } as const;
+/** Read before too, so that there are connections to break. */
+const withoutReplica = { before: historyIsReadable, also: historyIsReadable } as const;
 
 const rows: readonly FailureRow[] = [
   {

@@ -11,6 +11,8 @@ const ANSWERS_PER_POD = 4;
 /** A fault, and what the design's failure table says still works. */
 export interface FailureRow {
   readonly name: string;
+  /** Holds before the fault. */
+  readonly before?: (cluster: Cluster) => Promise<void>;
   /** Resolves when the fault is in force. */
   readonly hurt: (cluster: Cluster) => Promise<unknown> | void;
   readonly heal: (cluster: Cluster) => Promise<unknown> | void;
@@ -35,33 +37,31 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
   const alive = cluster.pods.filter(({ name }) => !gone.has(name));
   const resyncsBefore = activity.resyncs.length;
   const acknowledgedBefore = activity.acknowledged.length;
+  const expected = expectedOutcomes(row);
+  await row.before?.(cluster);
   await row.hurt(cluster);
   const hurtAt = performance.now();
+  let healing: number;
   try {
     await activity.answered(hurtAt, ANSWERS_PER_POD, alive);
+    await untilSomeSucceed(activity, { expected, alive, since: hurtAt });
     if (row.stale === true) await untilStale(activity, alive, hurtAt);
     await row.also?.(cluster);
   } finally {
+    healing = performance.now();
     await row.heal(cluster);
   }
   const healedAt = performance.now();
-  // A call that had not ended may owe its answer to the healing.
-  const under = activity.calls.filter(
-    ({ started, ended, pod }) => started >= hurtAt && ended <= healedAt && !gone.has(pod),
-  );
   await activity.well(healedAt);
   const revisions = await activity.converged();
 
-  const expected: Record<Kind, readonly string[]> = {
-    "mesh read": ["OK"],
-    "admin read": ["OK"],
-    "credential read": ["OK"],
-    readiness: ["OK"],
-    write: row.writes ?? ["OK"],
-    "credential write": row.credentialWrites ?? row.writes ?? ["OK"],
-  };
+  const after = activity.calls.filter(({ started, pod }) => started >= hurtAt && !gone.has(pod));
+  // A server takes calls before its start is known to have succeeded.
+  const under = after.filter(({ ended }) => ended <= healing);
   for (const kind of KINDS) {
-    const unexpected = under.filter((call) => call.kind === kind && !expected[kind].includes(call.outcome));
+    // What works under the fault works while it is healed too, and however long the answer takes.
+    const judged = mustSucceed(expected[kind]) ? after : under;
+    const unexpected = judged.filter((call) => call.kind === kind && !expected[kind].includes(call.outcome));
     expect(unexpected, `${row.name}: ${kind}`).toEqual([]);
   }
   expect(activity.resyncs.slice(resyncsBefore), `${row.name}: catalogs that listed again`).toEqual([]);
@@ -70,6 +70,40 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
   const acknowledged = activity.acknowledged.length - acknowledgedBefore;
   console.log(
     `${row.name}: ${words}; in all ${acknowledged} writes acknowledged, 0 lost, ${revisions} revisions so far`,
+  );
+}
+
+function expectedOutcomes({ writes = ["OK"], credentialWrites = writes }: FailureRow): Record<Kind, readonly string[]> {
+  return {
+    "mesh read": ["OK"],
+    "admin read": ["OK"],
+    "credential read": ["OK"],
+    readiness: ["OK"],
+    write: writes,
+    "credential write": credentialWrites,
+  };
+}
+
+function mustSucceed(outcomes: readonly string[]): boolean {
+  return outcomes.every((outcome) => outcome === "OK");
+}
+
+/** Where calls may fail for a while, they must not fail for as long as the fault lasts. */
+function untilSomeSucceed(
+  activity: Activity,
+  of: { readonly expected: Record<Kind, readonly string[]>; readonly alive: readonly Pod[]; readonly since: number },
+): Promise<void> {
+  const kinds = KINDS.filter((kind) => of.expected[kind].includes("OK"));
+  const names = new Set(of.alive.map(({ name }) => name));
+  return until(
+    "a call of each kind that may succeed has succeeded",
+    () =>
+      kinds.every((kind) =>
+        activity.calls.some(
+          (call) => call.kind === kind && names.has(call.pod) && call.started >= of.since && call.outcome === "OK",
+        ),
+      ),
+    60_000,
   );
 }
 

@@ -67,8 +67,10 @@ export async function write(
 }
 
 /** Repeats a call with one request id until the service answers it; anything but a passing failure is thrown. */
-export async function untilAnswered<T>(call: (requestId: string) => Promise<T>): Promise<T> {
-  const requestId = randomUUID();
+export async function untilAnswered<T>(
+  call: (requestId: string) => Promise<T>,
+  requestId: string = randomUUID(),
+): Promise<T> {
   const giveUp = Date.now() + 60_000;
   for (;;) {
     try {
