@@ -1,3 +1,4 @@
+import { connect } from "nats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startCluster, type Cluster } from "../cluster/cluster.ts";
 import { until } from "../cluster/until.ts";
@@ -8,9 +9,27 @@ import { runFailureRow, type FailureRow } from "./support-failure-row.ts";
 const SLOW_MS = 250;
 
 const allLinks = ({ pods }: Cluster) => pods.flatMap(({ links }) => links.nats);
-/** The node that led OPS_CONFIG when the row began. */
+/** The node that led OPS_CONFIG when the row began, with a pod connected to it. */
 let leader = 0;
-const findLeader = async ({ nats }: Cluster) => (leader = await nats.leaderOf("OPS_CONFIG"));
+const findLeader = async ({ nats }: Cluster) => {
+  const connection = await connect({ servers: [...nats.servers], user: nats.user, pass: nats.password });
+  try {
+    await until("the stream's leader is a node that a pod is connected to", async () => {
+      leader = await nats.leaderOf("OPS_CONFIG");
+      if (await hasPod(nats.nodes[leader])) return true;
+      await connection.request("$JS.API.STREAM.LEADER.STEPDOWN.OPS_CONFIG");
+      return false;
+    });
+  } finally {
+    await connection.close();
+  }
+  return leader;
+};
+const hasPod = async (node: Cluster["nats"]["nodes"][number] | undefined): Promise<boolean> => {
+  const answer = await fetch(`http://127.0.0.1:${node?.monitoringPort}/connz`);
+  const { connections } = (await answer.json()) as { connections: readonly { name?: string }[] };
+  return connections.some(({ name }) => name === "operator-management");
+};
 const linksToLeader = ({ pods }: Cluster) =>
   pods.flatMap(({ links }) => {
     const link = links.nats[leader];
