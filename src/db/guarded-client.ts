@@ -15,7 +15,9 @@ export function guard(client: GuardedClient, silenceMs: number): void {
   let owed = 0;
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) throw new Error("pg's connection is no socket");
-  stream.setTimeout(silenceMs, () => {
+  stream.setTimeout(silenceMs);
+  // Not as setTimeout's own listener, which hears it once only: also a connection that nobody used for so long falls silent.
+  stream.on("timeout", () => {
     if (owed > 0) cut(client, `the database said nothing for ${silenceMs} ms`);
   });
   const query = client.query.bind(client) as (...args: readonly unknown[]) => Promise<unknown>;

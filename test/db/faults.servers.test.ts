@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { inspect } from "node:util";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { databaseFailure } from "../../src/db/database-error.ts";
 import type { Database, OpenDatabase } from "../../src/db/db.ts";
+import { guard } from "../../src/db/guarded-client.ts";
 import { startLinks, type Link, type Links } from "../cluster/links.ts";
 import { startPostgres, type Postgres } from "../cluster/postgres.ts";
 import { until } from "../cluster/until.ts";
@@ -69,6 +72,19 @@ describe("nothing hangs, and all of it works again at once, when", () => {
     }
     await allWork(database);
   });
+});
+
+test("a connection that was unused for longer than a server may be silent is guarded like any other", async () => {
+  const client = new pg.Client({ connectionString: postgres.serviceUrl });
+  await client.connect();
+  guard(client, 200);
+  await once(client.connection.stream, "timeout");
+  postgres.primary.server.pause();
+  try {
+    expect(databaseFailure(await rejection(client.query(ONE)))).toBe("lost");
+  } finally {
+    postgres.primary.server.resume();
+  }
 });
 
 test("a transaction whose server goes silent fails at its next statement, COMMIT included", async () => {
