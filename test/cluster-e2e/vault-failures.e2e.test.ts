@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { opsReason } from "@operator-management/client";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -22,7 +23,7 @@ const rows: readonly FailureRow[] = [
   },
   {
     name: "the service's token is revoked",
-    hurt: ({ vault }) => vault.revokeServiceToken(),
+    hurt: revokeWhileReading,
     heal: () => undefined, // the agent's task, and with a token as short-lived as here nobody notices
   },
   {
@@ -93,6 +94,23 @@ describe("when Vault fails", () => {
     });
   }
 });
+
+/** What is refused for the dead token waits for the next one: reads that begin between the two succeed. */
+async function revokeWhileReading(cluster: Cluster): Promise<void> {
+  const { pods, vault } = cluster;
+  const unread = await storeUnread(cluster);
+  vault.agent?.pause();
+  try {
+    await vault.revokeServiceToken();
+    const reads = Promise.all(pods.map((pod) => meshOf(pod, 10_000).getConnectionCredential(unread)));
+    // Long enough to be refused, shorter than the service waits for another token.
+    await Promise.race([reads, delay(500)]);
+    await vault.issueServiceToken();
+    for (const { secret } of await reads) expect(secret?.password).toBe("pw-unread");
+  } finally {
+    vault.agent?.resume();
+  }
+}
 
 /** A credential that no pod has read yet. */
 async function storeUnread(cluster: Cluster) {
