@@ -64,7 +64,7 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
     const writes = mustSucceed(expected[kind]) ? whileHealed : under;
     const judged = kind === "write" || kind === "credential write" ? writes : after;
     const unexpected = judged.filter((call) => call.kind === kind && !expected[kind].includes(call.outcome));
-    expect(unexpected, `${row.name}: ${kind}`).toEqual([]);
+    expect.soft(unexpected, `${row.name}: ${kind}`).toEqual([]); // soft: the other columns are told too
   }
   expect(activity.resyncs.slice(resyncsBefore), `${row.name}: catalogs that listed again`).toEqual([]);
   await expectNothingLost(cluster, activity, alive);
