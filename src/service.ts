@@ -36,6 +36,8 @@ import { registerRelayMetrics } from "./relay/relay-metrics.ts";
 import { Relay } from "./relay/relay.ts";
 import { HealthState } from "./rpc/health.ts";
 import { localIdentity } from "./rpc/local-identity.ts";
+import { resolveRoutesHandlers } from "./routes/handlers.ts";
+import { RouteTable } from "./routes/route-table.ts";
 import { startServer } from "./server.ts";
 import { registerServiceMetrics } from "./service-metrics.ts";
 import { StartError } from "./start-error.ts";
@@ -179,6 +181,9 @@ async function startParts(
     onReport: (report) => rotations.observeBinds(report, report.binds, report.node),
   });
   closing.push("health", () => health.close());
+  const table = new RouteTable(catalog);
+  closing.push("the route table", () => table.close());
+  const routes = resolveRoutesHandlers({ catalog, routes: table, health: health.tracker, now });
   if (busIsShared) {
     const relay = Relay.start({ database, bus, catalog, logger });
     closing.push("the relay", () => relay.close());
@@ -207,6 +212,7 @@ async function startParts(
       }),
       ...fleetStatusHandlers({ fleet, recorder, catalog, now }),
       ...health.admin,
+      ...routes.admin,
     },
     mesh: {
       ...meshReadHandlers({ catalog }),
@@ -217,6 +223,7 @@ async function startParts(
         onBinds: (of, node) => rotations.observeBinds(of, of.binds, node),
       }),
       ...health.mesh,
+      ...routes.mesh,
     },
     health: new HealthState(),
     catalog,
@@ -232,7 +239,7 @@ async function startParts(
       } finally {
         signal?.removeEventListener("abort", stop);
       }
-      await Promise.all([recorder.refresh(), health.caughtUp()]);
+      await Promise.all([recorder.refresh(), health.caughtUp(), table.current(signal)]);
     },
   };
 }

@@ -63,7 +63,7 @@ export class RouteTable {
   }
 
   /** Follows the catalog no longer. */
-  close(): void {
+  async close(): Promise<void> {
     this.#unsubscribe();
   }
 
