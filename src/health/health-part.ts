@@ -55,7 +55,7 @@ export interface HealthPart {
 export function startHealth(deps: HealthPartDeps): HealthPart {
   const { bus, cache, database, catalog, watchers, registry, logger, now } = deps;
   const closing = new ClosingStack();
-  const tracker = new HealthTracker(deps);
+  const tracker = new HealthTracker({ ...deps, knownNodes: forAWhile(deps.knownNodes) });
   closing.push("the tracker", () => tracker.close());
   const recorder = new TransitionRecorder({ bus, tracker, catalog, logger, now });
   closing.push("the recorder", () => recorder.close());
@@ -93,5 +93,15 @@ export function startHealth(deps: HealthPartDeps): HealthPart {
       await mirror.load(uids, (message) => tracker.takeCopy(message)).catch(() => undefined);
     },
     close: () => closing.close(),
+  };
+}
+
+/** The same answer for a second: it is asked for with every fold. */
+function forAWhile<T>(ask: () => T): () => T {
+  let known: { readonly answer: T; readonly until: number } | undefined;
+  return () => {
+    if (known === undefined || performance.now() >= known.until)
+      known = { answer: ask(), until: performance.now() + 1_000 };
+    return known.answer;
   };
 }
