@@ -201,7 +201,7 @@ describe("credentials during a rotation", () => {
   it("are fetched before the switch, when only the old one may be used", async () => {
     const { order, reads } = await rotation(RotationMode.SWITCH_AT);
     expect(await order()).toEqual(["old"]);
-    await expect.poll(() => [...reads].sort()).toEqual(["new", "old"]);
+    await expect.poll(() => [...reads].sort(), { timeout: 10_000 }).toEqual(["new", "old"]);
   });
 
   it("leave out one that can't be read", async () => {

@@ -47,8 +47,8 @@ const REPLACED: Counts = { SUPERSEDED: 1, secrets: 1 };
  * and its grace has passed, a connection has at most one ACTIVE version, and every secret in Vault has a row by which the sweep finds it.
  *
  * Of the commands those that exist are killed: SetConnectionCredential before each statement that isn't a mere read, behind both COMMITs and on
- * either side of the request to Vault; the removal of a connection; DeleteOperator; the sweep. There is no rotation, promotion or
- * cancellation yet, and no undelete or purge of an operator: nothing is PENDING here, and a deleted operator's secrets stay.
+ * either side of the request to Vault; the removal of a connection; DeleteOperator; the sweep. Rotations are in rotation-crash-matrix. There
+ * is no undelete or purge of an operator: a deleted operator's secrets stay.
  */
 describe("credentials, with a pod killed at every step", () => {
   let cluster: Cluster;

@@ -71,16 +71,16 @@ export async function expectUnbroken(cluster: Cluster): Promise<CredentialTruth>
   const truth = await readCredentials(cluster);
   const paths = new Set(truth.rows.map(({ path }) => path));
   for (const path of truth.secrets.keys()) expect(paths, "a secret that no row knows is never removed").toContain(path);
-  const active = new Set<string>();
+  const only = new Set<string>();
   for (const { id, of, state, path, isDeleted, isDestroyed } of truth.rows) {
     const secret = truth.secrets.get(path);
     if (state === "ACTIVE" || state === "PENDING") expect(secret, `the secret of ${state} ${id}`).toBe("readable");
     // What was on its way to Vault when its pod died may come after the deletion, which is why the destruction doesn't ask what is there.
     if (isDestroyed || (isDeleted && state !== "ABANDONED"))
       expect(secret, `the secret of ${state} ${id}, which is gone`).not.toBe("readable");
-    if (state !== "ACTIVE") continue;
-    expect(active, "connections with two ACTIVE credentials").not.toContain(of);
-    active.add(of);
+    if (state !== "ACTIVE" && state !== "PENDING") continue;
+    expect(only, "connections with two ACTIVE or two PENDING credentials").not.toContain(`${state} ${of}`);
+    only.add(`${state} ${of}`);
   }
   return truth;
 }

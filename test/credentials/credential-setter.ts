@@ -1,7 +1,7 @@
-// Sets one credential on the data folder given and dies by SIGKILL at the step given: what a crash does there.
+// Makes one call about credentials on the data folder given and dies by SIGKILL at the step given: what a crash does there.
 import { openWorld, withMethods } from "./world.ts";
 
-const [dataDir = "", step = "", call = "{}"] = process.argv.slice(2);
+const [dataDir = "", step = "", method = "", call = "{}"] = process.argv.slice(2);
 
 /** Dies at once when this is the step. */
 function dieAt(here: string): void {
@@ -34,7 +34,22 @@ const world = await openWorld(dataDir, {
     },
   }),
 });
-await world.admin.setConnectionCredential(
-  JSON.parse(call) as Parameters<typeof world.admin.setConnectionCredential>[0],
-);
+switch (method) {
+  case "set":
+    await world.admin.setConnectionCredential(argument());
+    break;
+  case "rotate":
+    await world.admin.rotateConnectionCredential(argument());
+    break;
+  case "promote":
+    await world.admin.promoteConnectionCredential(argument());
+    break;
+  case "cancel":
+    await world.admin.cancelCredentialRotation(argument());
+    break;
+}
 throw new Error(`it did not die at ${step}`);
+
+function argument(): object {
+  return JSON.parse(call) as object;
+}

@@ -16,6 +16,8 @@ import {
   revisionsOf,
   rotate,
   statesOf,
+  untilStates,
+  untilEnded,
 } from "./rotations.ts";
 import { newDataDir, openWorld, removeDataDir, type World } from "./world.ts";
 
@@ -38,9 +40,9 @@ describe("PromoteConnectionCredential", () => {
     const { credential } = await world.admin.promoteConnectionCredential(named(live, pending));
     expect(credential).toMatchObject({
       active: { id: pending, state: CredentialState.ACTIVE, systemId: "acme02" },
-      pending: undefined,
       mode: RotationMode.UNSPECIFIED,
     });
+    expect(credential?.pending).toBeUndefined();
     expect(await storedConnection(world, live.operatorId)).toMatchObject({ systemId: "acme02", credential });
     expect(await statesOf(world, live)).toEqual(["SUPERSEDED", "ACTIVE"]);
     expect(await readableSecrets(world, live)).toEqual(["pw-2"]);
@@ -69,7 +71,7 @@ describe("PromoteConnectionCredential", () => {
     const pending = await rotate(world, live);
     expect(await reasonOf(randomUUID())).toBe(ErrorReason.NO_ROTATION);
     await report(world, live, refused(pending));
-    await expect.poll(() => statesOf(world, live)).toEqual(["ACTIVE", "REJECTED"]);
+    await untilStates(world, live, ["ACTIVE", "REJECTED"]);
     expect(await reasonOf(pending)).toBe(ErrorReason.NO_ROTATION);
   });
 
@@ -127,7 +129,7 @@ describe("CancelCredentialRotation", () => {
     const live = await liveConnection(world);
     const pending = await rotate(world, live);
     await report(world, live, refused(pending));
-    await expect.poll(() => statesOf(world, live)).toEqual(["ACTIVE", "REJECTED"]);
+    await untilStates(world, live, ["ACTIVE", "REJECTED"]);
     expect(await credentialOf(world, live)).toMatchObject({
       pending: { id: pending, state: CredentialState.REJECTED },
       mode: RotationMode.BOTH_VALID,
@@ -143,10 +145,10 @@ describe("CancelCredentialRotation", () => {
     const live = await liveConnection(world);
     const first = await rotate(world, live);
     await report(world, live, refused(first));
-    await expect.poll(() => statesOf(world, live)).toEqual(["ACTIVE", "REJECTED"]);
+    await untilStates(world, live, ["ACTIVE", "REJECTED"]);
     const second = await rotate(world, live, { credentialId: first });
     await report(world, live, refused(second));
-    await expect.poll(() => statesOf(world, live)).toEqual(["ACTIVE", "REJECTED", "REJECTED"]);
+    await untilStates(world, live, ["ACTIVE", "REJECTED", "REJECTED"]);
     await changeConnection(world, live.operatorId, "main", { adminState: AdminState.DISABLED });
     const { operatorId, connectionId } = live;
     await world.admin.setConnectionCredential({ operatorId, connectionId, systemId: "acme01", password: "pw-3" });
@@ -168,7 +170,7 @@ test.each(["promote", "cancel", "reject"])(
     };
     const others = Object.keys(ways).filter((way) => way !== first);
     await Promise.all([first, ...others].map((way) => ways[way]!()));
-    await expect.poll(() => statesOf(world, live)).not.toContain("PENDING");
+    await untilEnded(world, live);
     expect(await revisionsOf(world, live)).toBe(before + 1);
     expect((await statesOf(world, live)).filter((state) => state === "ACTIVE")).toHaveLength(1);
   },

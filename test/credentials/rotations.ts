@@ -4,6 +4,7 @@ import { RotationMode } from "@operator-management/contract/ops/v1/credential_pb
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { BindState } from "@operator-management/contract/ops/v1/health_pb.js";
 import { and, asc, eq, sql } from "drizzle-orm";
+import { expect } from "vitest";
 import { configChange, credential } from "../../src/db/schema.ts";
 import { changeConnection, newOperator, storedConnection } from "./operators.ts";
 import type { World } from "./world.ts";
@@ -52,6 +53,18 @@ export async function statesOf(world: World, { uid, connectionId }: LiveConnecti
     .where(and(eq(credential.operatorUid, uid), eq(credential.connectionId, connectionId)))
     .orderBy(asc(credential.version));
   return rows.map(({ state }) => state);
+}
+
+const PATIENCE = { timeout: 15_000 };
+
+/** Resolves once the versions, oldest first, are in these states. */
+export async function untilStates(world: World, of: LiveConnection, states: readonly string[]): Promise<void> {
+  await expect.poll(() => statesOf(world, of), PATIENCE).toEqual(states);
+}
+
+/** Resolves once no rotation is under way. */
+export async function untilEnded(world: World, of: LiveConnection): Promise<void> {
+  await expect.poll(() => statesOf(world, of), PATIENCE).not.toContain("PENDING");
 }
 
 /** The operator's number of revisions. */

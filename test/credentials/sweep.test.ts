@@ -7,6 +7,7 @@ import { CredentialSweep, sweepCredentials, type SweepResult } from "../../src/c
 import { setCredential } from "../../src/credentials/set-credential.ts";
 import { credential } from "../../src/db/schema.ts";
 import { putOperator } from "./operators.ts";
+import { liveConnection, named, readableSecrets, rotate, statesOf, untilStates } from "./rotations.ts";
 import { ann, newDataDir, openWorld, removeDataDir, withMethods, type World } from "./world.ts";
 
 const { signal } = new AbortController();
@@ -94,6 +95,26 @@ test("a superseded version keeps its secret for seven days, and the active one f
   expect(await sweep()).toEqual({ abandoned: 0, deleted: 0, destroyed: 1 });
   expect(await world.secrets.get(superseded!.path, signal)).toBeUndefined();
   expect((await world.secrets.get(active!.path, signal))?.password).toBe("two");
+});
+
+test("a cancelled, a refused and a superseded version keep their secrets for seven days, the pending and the active one for ever", async () => {
+  const live = await liveConnection(world);
+  const refusedId = await rotate(world, live);
+  world.rotations.observe({ ...named(live, refusedId), operatorUid: live.uid, outcome: "rejected" });
+  await untilStates(world, live, ["ACTIVE", "REJECTED"]);
+  const cancelled = await rotate(world, live, { password: "pw-3" });
+  await world.admin.cancelCredentialRotation(named(live, cancelled));
+  const promoted = await rotate(world, live, { password: "pw-4" });
+  await world.admin.promoteConnectionCredential(named(live, promoted));
+  await rotate(world, live, { credentialId: cancelled });
+  expect(await statesOf(world, live)).toEqual(["SUPERSEDED", "REJECTED", "CANCELLED", "ACTIVE", "PENDING"]);
+  world.forward(6 * DAY_MS);
+  expect(await sweep()).toEqual(NOTHING);
+  world.forward(2 * DAY_MS);
+  expect(await sweep()).toEqual({ abandoned: 0, deleted: 3, destroyed: 0 });
+  world.forward(31 * DAY_MS);
+  expect(await sweep()).toEqual({ abandoned: 0, deleted: 0, destroyed: 3 });
+  expect(await readableSecrets(world, live)).toEqual(["pw-4", "pw-3"]);
 });
 
 test("a secret that a live node has bound with is neither deleted nor destroyed", async () => {
