@@ -7,6 +7,7 @@ import { fanOut } from "./fan-out.ts";
 import { table, type Figure } from "./figure.ts";
 import { latency } from "./latency.ts";
 import { reads } from "./reads.ts";
+import { routes } from "./routes.ts";
 import { openScene, OPERATORS, ROUNDS, type Scene } from "./scene.ts";
 import { startUp } from "./start-up.ts";
 
@@ -19,8 +20,11 @@ const measurements: Readonly<Record<string, (scene: Scene) => Promise<Figure[]>>
   "start-up": startUp,
 };
 
+/** These need no servers; before the others, so that those don't disturb them. */
+const local: Readonly<Record<string, (scene: Pick<Scene, "say">) => Promise<Figure[]>>> = { routes };
+
 const { positionals } = parseArgs({ allowPositionals: true });
-const names = Object.keys(measurements);
+const names = [...Object.keys(local), ...Object.keys(measurements)];
 const unknown = positionals.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
   console.error(`There is no ${unknown.join(", ")}; there are ${names.join(", ")}.`);
@@ -32,10 +36,28 @@ const seconds = (): string => `${((performance.now() - began) / 1_000).toFixed(0
 const say = (line: string): void => console.error(`${seconds().padStart(5)}  ${line}`);
 
 const figures: Figure[] = [];
-const scene = await openScene(say);
-try {
-  for (const [name, measure] of Object.entries(measurements)) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue;
+const wanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
+await run(local, { say });
+if (Object.keys(measurements).some(wanted)) {
+  const scene = await openScene(say);
+  try {
+    await run(measurements, scene);
+  } finally {
+    await scene.close();
+  }
+}
+const [cpu] = cpus();
+console.log(`\n${table(figures)}\n`);
+console.log(
+  `Medians of ${ROUNDS} rounds in which service and baseline alternate, ${seconds()} in all, on ${cpus().length} × ${cpu?.model ?? "?"}, which service, servers and load share. Node ${process.version}. ${OPERATORS} operators of 2 connections and 20 coverage entries unless said otherwise.`,
+);
+
+async function run<S extends Pick<Scene, "say">>(
+  these: Readonly<Record<string, (scene: S) => Promise<Figure[]>>>,
+  scene: S,
+): Promise<void> {
+  for (const [name, measure] of Object.entries(these)) {
+    if (!wanted(name)) continue;
     say(name);
     try {
       figures.push(...(await measure({ ...scene, say: (line) => say(`  ${line}`) })));
@@ -45,11 +67,4 @@ try {
       process.exitCode = 1;
     }
   }
-} finally {
-  await scene.close();
 }
-const [cpu] = cpus();
-console.log(`\n${table(figures)}\n`);
-console.log(
-  `Medians of ${ROUNDS} rounds in which service and baseline alternate, ${seconds()} in all, on ${cpus().length} × ${cpu?.model ?? "?"}, which service, servers and load share. Node ${process.version}. ${OPERATORS} operators of 2 connections and 20 coverage entries unless said otherwise.`,
-);

@@ -49,7 +49,7 @@ export async function startRoutesServer(catalog: Catalog): Promise<RoutesServer>
     [Symbol.asyncDispose]: async () => {
       for (const session of sessions) session.destroy();
       await new Promise((resolve) => server.close(resolve));
-      routes.close();
+      await routes.close();
     },
   };
 }
