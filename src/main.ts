@@ -1,3 +1,4 @@
+import { setDefaultHighWaterMark } from "node:stream";
 import { runCommand } from "./commands.ts";
 import { ConfigError, parseConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
@@ -10,7 +11,11 @@ const GRACE_MS = 10_000;
 /** Signals that follow the first one this closely are the same wish, in milliseconds. */
 const SAME_SIGNAL_MS = 500;
 
+/** What a stream holds before its writer has to wait. Node's 64 KiB would be 64 MiB for a thousand watches. */
+const STREAM_BUFFER_BYTES = 16 * 1024;
+
 async function main(): Promise<void> {
+  setDefaultHighWaterMark(false, STREAM_BUFFER_BYTES);
   const exitCode = await runCommand(process.env, (text) => void process.stdout.write(text));
   if (exitCode !== undefined) {
     process.exitCode = exitCode;

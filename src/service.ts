@@ -41,9 +41,9 @@ import { RouteTable } from "./routes/route-table.ts";
 import { startServer } from "./server.ts";
 import { registerServiceMetrics } from "./service-metrics.ts";
 import { StartError } from "./start-error.ts";
+import { Budget } from "./watch/budget.ts";
 import { FrameCache } from "./watch/frame-cache.ts";
 import { adminWatchHandlers, meshWatchHandlers } from "./watch/handlers.ts";
-import { SnapshotSlots } from "./watch/snapshot-slots.ts";
 import { Watchers } from "./watch/watchers.ts";
 
 /** The whole service, listening and ready. */
@@ -130,6 +130,11 @@ function openBackends(config: Config, closing: ClosingStack, logger: Logger): Pr
 /** Each streaming snapshot may hold up to its chunks in memory: eight are the bound per process. */
 const SNAPSHOTS_AT_ONCE = 8;
 
+/** Large changes on their way to watchers: of the largest operator, 128 copies. */
+const IN_FLIGHT_BYTES = 32 * 1024 * 1024;
+/** A reader that takes longer over a large change no longer keeps the others waiting. */
+const MAX_HOLD_MS = 5_000;
+
 /** What the handlers are made of. */
 interface Parts {
   readonly admin: Partial<ServiceImpl<typeof OperatorAdminService>>;
@@ -162,7 +167,13 @@ async function startParts(
   const history = new History({ db, onCommit: wake, onStandby });
   const reading = { database, catalog, wake };
   const watchers = new Watchers(catalog);
-  const watching = { catalog, watchers, frames: new FrameCache(), snapshots: new SnapshotSlots(SNAPSHOTS_AT_ONCE) };
+  const watching = {
+    catalog,
+    watchers,
+    frames: new FrameCache(),
+    snapshots: new Budget(SNAPSHOTS_AT_ONCE),
+    inFlight: new Budget(IN_FLIGHT_BYTES, MAX_HOLD_MS),
+  };
 
   const now = (): Date => new Date();
   const fleet = new Fleet(now);

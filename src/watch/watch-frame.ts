@@ -27,6 +27,11 @@ export interface BookmarkFrame {
 /** What a watch sends, before anything about the wire. */
 export type WatchFrame = ChangesFrame | BookmarkFrame;
 
+/** About how many bytes it is when encoded. */
+export function bytesOf({ events }: ChangesFrame): number {
+  return events.reduce((sum, event) => sum + (event.kind === "upsert" ? event.entry.delimited.length : 0), 0);
+}
+
 /** What a revision is to a watch with this filter: entering it is an upsert, leaving it a removal. */
 export function eventsOf({ changes }: Revision, filter: Filter): WatchEvent[] {
   return changes.flatMap(({ id, uid, before, after }): WatchEvent[] => {

@@ -1,3 +1,4 @@
+import { getDefaultHighWaterMark } from "node:stream";
 import { encodeToken, type Position } from "@operator-management/client";
 import { sameBytes } from "../catalog/bytes.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -6,10 +7,11 @@ import { historyChanged } from "../catalog/position-errors.ts";
 import type { Revision } from "../catalog/revision.ts";
 import type { Ring } from "../catalog/ring.ts";
 import type { Filter } from "../filter/filter.ts";
+import type { Budget } from "./budget.ts";
 import type { FrameCache } from "./frame-cache.ts";
-import type { SnapshotSlots } from "./snapshot-slots.ts";
 import { revisionCompacted, watchTooSlow } from "./stream-errors.ts";
-import type { BookmarkFrame, ChangesFrame, WatchFrame } from "./watch-frame.ts";
+import { turn } from "./turn.ts";
+import { bytesOf, type BookmarkFrame, type ChangesFrame, type WatchFrame } from "./watch-frame.ts";
 import type { WatchQuery, WatchStart } from "./watch-start.ts";
 
 const CHUNK_BYTES = 512 * 1024;
@@ -18,7 +20,10 @@ const CHUNK_BYTES = 512 * 1024;
 export interface WatchSources {
   readonly catalog: Catalog;
   readonly frames: FrameCache;
-  readonly snapshots: SnapshotSlots;
+  /** How many snapshots may stream at once. */
+  readonly snapshots: Budget;
+  /** How many bytes of large frames may be on their way at once: the transport copies a frame for every stream. */
+  readonly inFlight: Budget;
 }
 
 /** What others may know of a watch while it is suspended in a `yield`. */
@@ -39,7 +44,7 @@ export async function* watch(
   progress: WatchProgress,
   signal: AbortSignal,
 ): AsyncGenerator<WatchFrame, never, undefined> {
-  const { catalog, frames } = sources;
+  const { catalog, frames, inFlight } = sources;
   const { filter, start, bookmarkMs } = query;
   let position =
     start.kind === "snapshot"
@@ -48,7 +53,7 @@ export async function* watch(
   progress.cursor = position.revision;
   if (start.kind === "snapshot" && position.revision < catalog.ring.floor) throw watchTooSlow();
   let ring = ringFor(position, catalog);
-  yield bookmark(position, filter, catalog.staleSince, start.kind === "snapshot");
+  yield bookmark(position, filter, catalog, start.kind === "snapshot");
   let bookmarkTime = performance.now() + bookmarkMs;
   for (;;) {
     signal.throwIfAborted();
@@ -56,15 +61,25 @@ export async function* watch(
     if (position.revision < ring.floor) throw watchTooSlow();
     const revision = ring.after(position.revision);
     if (revision !== undefined) {
-      position = positionOf(revision, ring);
-      progress.cursor = revision.revision;
-      const frame = frames.frameOf(revision, position, filter);
-      if (frame.events.length > 0) {
+      const next = positionOf(revision, ring);
+      const frame = frames.frameOf(revision, next, filter);
+      const bytes = bytesOf(frame);
+      // One that fills its stream's buffer, so that the `yield` lasts until the transport has passed it on.
+      const isLarge = bytes >= getDefaultHighWaterMark(false);
+      const share = isLarge ? inFlight.take(bytes, signal) : undefined;
+      const giveBack = share && (yield* turn(share, bookmarkMs, () => bookmark(position, filter, catalog, false)));
+      try {
+        if (catalog.ring !== ring) continue; // reloaded while this one waited
+        position = next;
+        progress.cursor = next.revision;
+        if (frame.events.length === 0) continue;
         yield frame;
         bookmarkTime = performance.now() + bookmarkMs;
+      } finally {
+        giveBack?.();
       }
     } else if (performance.now() >= bookmarkTime) {
-      yield bookmark(position, filter, catalog.staleSince, false);
+      yield bookmark(position, filter, catalog, false);
       bookmarkTime = performance.now() + bookmarkMs;
     } else {
       await nextChange(catalog, bookmarkTime - performance.now(), signal);
@@ -79,12 +94,7 @@ async function* snapshot(
   progress: WatchProgress,
   signal: AbortSignal,
 ): AsyncGenerator<ChangesFrame, Position, undefined> {
-  const turn = snapshots.acquire(signal);
-  let release = await within(turn, bookmarkMs);
-  while (release === undefined) {
-    yield upserts([]); // the sign of life that the client counts on, while others have their snapshots
-    release = await within(turn, bookmarkMs);
-  }
+  const giveBack = yield* turn(snapshots.take(1, signal), bookmarkMs, () => upserts([]));
   try {
     const { position } = catalog;
     const entries = catalog.snapshot();
@@ -108,19 +118,7 @@ async function* snapshot(
     return position;
   } finally {
     progress.inSnapshot = false;
-    release();
-  }
-}
-
-/** What the promise resolves to, or undefined if that takes longer. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  promise.catch(() => undefined); // whoever waits for it next hears of it, and nobody has to
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => late.resolve(undefined), ms);
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
+    giveBack();
   }
 }
 
@@ -153,7 +151,7 @@ function positionOf({ revision }: Revision, ring: Ring): Position {
 function bookmark(
   position: Position,
   filter: Filter,
-  staleSince: Date | undefined,
+  { staleSince }: Catalog,
   initialComplete: boolean,
 ): BookmarkFrame {
   return { kind: "bookmark", token: encodeToken(position, filter.hash), initialComplete, staleSince };

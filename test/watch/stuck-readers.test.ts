@@ -8,8 +8,9 @@ import {
 import { expect, test } from "vitest";
 import { opsError, reasonOf } from "../../src/rpc/errors.ts";
 import { resetStreamKey } from "../../src/rpc/reset-stream.ts";
+import { Budget } from "../../src/watch/budget.ts";
 import { adminWatchHandlers } from "../../src/watch/handlers.ts";
-import { SnapshotSlots } from "../../src/watch/snapshot-slots.ts";
+
 import type { WatchSources } from "../../src/watch/watcher.ts";
 import { WATCH_LIFETIMES, Watchers, type WatchLifetimes } from "../../src/watch/watchers.ts";
 import { useFollowedStore } from "../catalog/support/followed-store.ts";
@@ -83,7 +84,7 @@ test("a reader that takes no part of its snapshot loses its place to the next on
   const { store } = followed;
   await store.commit({ put: "a" });
   const { catalog } = await followed.follow();
-  const sources = { ...watchSources(catalog), snapshots: new SnapshotSlots(1) };
+  const sources = { ...watchSources(catalog), snapshots: new Budget(1) };
   const watchers = new Watchers(catalog, lifetimes({ stall: 10 }));
   const stuck = call(sources, watchers, { initialSnapshot: true });
   await stuck.messages.next();
@@ -130,17 +131,17 @@ test("a client that goes away leaves nothing behind", async () => {
 });
 
 test("places for snapshots are given in turn, and given back however their holders end", async () => {
-  const slots = new SnapshotSlots(1);
+  const slots = new Budget(1);
   const order: string[] = [];
   const holder = new AbortController();
-  await slots.acquire(holder.signal);
+  await slots.take(1, holder.signal);
   const gone = new AbortController();
-  const refused = slots.acquire(gone.signal).catch(() => order.push("refused"));
-  const second = slots.acquire(new AbortController().signal).then((release) => {
+  const refused = slots.take(1, gone.signal).catch(() => order.push("refused"));
+  const second = slots.take(1, new AbortController().signal).then((release) => {
     order.push("second");
     return release;
   });
-  const third = slots.acquire(new AbortController().signal).then(() => order.push("third"));
+  const third = slots.take(1, new AbortController().signal).then(() => order.push("third"));
   gone.abort();
   await refused;
   holder.abort();
@@ -149,14 +150,14 @@ test("places for snapshots are given in turn, and given back however their holde
   release();
   await third;
   expect(order).toEqual(["refused", "second", "third"]);
-  await expect(slots.acquire(AbortSignal.abort(new Error("early")))).rejects.toThrow("early");
+  await expect(slots.take(1, AbortSignal.abort(new Error("early")))).rejects.toThrow("early");
 });
 
 test("a watch that waits for its place hears something every bookmark interval, and then gets its snapshot", async () => {
   const { catalog } = await followed.follow();
-  const snapshots = new SnapshotSlots(1);
+  const snapshots = new Budget(1);
   const holder = new AbortController();
-  await snapshots.acquire(holder.signal);
+  await snapshots.take(1, holder.signal);
   const sources = { ...watchSources(catalog), snapshots };
   const bookmarkInterval = { seconds: 1n };
   const { messages, cancel } = call(sources, new Watchers(catalog), { initialSnapshot: true, bookmarkInterval });

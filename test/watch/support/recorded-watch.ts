@@ -4,14 +4,14 @@ import {
   WatchOperatorsRequestSchema,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Catalog } from "../../../src/catalog/catalog.ts";
+import { Budget } from "../../../src/watch/budget.ts";
 import { FrameCache } from "../../../src/watch/frame-cache.ts";
-import { SnapshotSlots } from "../../../src/watch/snapshot-slots.ts";
 import type { WatchEvent, WatchFrame } from "../../../src/watch/watch-frame.ts";
 import { parseWatchQuery } from "../../../src/watch/watch-start.ts";
 import { watch, type WatchSources } from "../../../src/watch/watcher.ts";
 
 export function watchSources(catalog: Catalog): WatchSources {
-  return { catalog, frames: new FrameCache(), snapshots: new SnapshotSlots(8) };
+  return { catalog, frames: new FrameCache(), snapshots: new Budget(8), inFlight: new Budget(2 ** 25, 2_000) };
 }
 
 export interface WatchInit {
@@ -47,9 +47,14 @@ export class RecordedWatch {
     }
   }
 
+  /** Stops to read, while its signal says nothing. */
+  async leave(): Promise<void> {
+    await this.#frames.return(undefined as never);
+  }
+
   async close(): Promise<void> {
     this.#end.abort(new Error("closed by the test"));
-    await this.#frames.return(undefined as never);
+    await this.leave();
   }
 }
 
