@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { Budget } from "../../src/watch/budget.ts";
 
@@ -10,14 +11,17 @@ const open = new AbortController().signal;
 test("who finds it taken gets a share in the order of coming, and a small one doesn't overtake", async () => {
   const budget = new Budget(10);
   const order: string[] = [];
-  const first = await budget.take(8, open);
+  const held = [await budget.take(4, open), await budget.take(4, open)];
   const large = budget.take(9, open).then((giveBack) => {
     order.push("large");
     return giveBack;
   });
   const small = budget.take(1, open).then(() => order.push("small"));
   const second = budget.take(1, open).then(() => order.push("second"));
-  first();
+  for (const giveBack of held) {
+    giveBack();
+    await setImmediate();
+  }
   (await large)();
   await Promise.all([small, second]);
   expect(order).toEqual(["large", "small", "second"]);
