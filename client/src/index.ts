@@ -20,6 +20,14 @@ export {
 export { Credentials, type Credential, type CredentialsOptions } from "./credentials.ts";
 export { opsMetadata, opsReason, retryAfterMs, violations } from "./errors.ts";
 export { diffMessages, type DiffOptions } from "./field-diff.ts";
+export {
+  HealthReporter,
+  type HealthClock,
+  type HealthReporterOptions,
+  type HealthReporterStatus,
+} from "./health-reporter.ts";
+export type { LinkMonitor, MonitoredLink } from "./health/link-monitor.ts";
+export type { SubmittedMessage } from "./health/quality-meter.ts";
 export type { Logger } from "./logger.ts";
 export type { CatalogEvent, CatalogRef, Revision } from "./revision.ts";
 export { explainLines } from "./routes/explain-lines.ts";
@@ -27,6 +35,8 @@ export type { HealthView } from "./routes/health-view.ts";
 export { pick } from "./routes/pick.ts";
 export { RouteIndex } from "./routes/route-index.ts";
 export { Secret } from "./secret.ts";
+export { commandStatusNumber } from "./command-status.ts";
+export { submitErrorClass, type SubmitVerdict } from "./submit-error-class.ts";
 export { NodeReporter, type NodeReporterOptions } from "./status-reporter.ts";
 export { decodeToken, encodeToken, type Position } from "./token.ts";
 export type { ResyncReason } from "./reconnect.ts";
