@@ -31,7 +31,8 @@ async function open(): Promise<Bus> {
 async function expectNothingMissed(fault: string, ...traffics: FollowTraffic[]): Promise<void> {
   const counts = await Promise.all(traffics.map((traffic) => traffic.end()));
   console.info(fault, JSON.stringify(counts));
-  for (const { published, taken } of counts) {
+  for (const { published, taken, older } of counts) {
+    expect(older).toBe(0);
     expect(published).toBeGreaterThan(0);
     expect(taken).toBeGreaterThan(0);
   }
@@ -43,7 +44,10 @@ test(
   "the stream's leader is killed, then each node in turn: the followers go on and miss nothing",
   PATIENCE,
   async () => {
-    const traffics = [startFollowTraffic(await open(), await open()), startFollowTraffic(await open(), await open())];
+    const traffics = [
+      startFollowTraffic("a", await open(), await open()),
+      startFollowTraffic("b", await open(), await open()),
+    ];
     await Promise.all(traffics.map((traffic) => traffic.following.caughtUp));
     const first = await nats.leaderOf("OPS_HEALTH");
     for (const index of [first, first + 1, first + 2]) {
@@ -58,11 +62,11 @@ test(
 );
 
 test("all nodes are killed and come back: the followers go on and miss nothing", PATIENCE, async () => {
-  const traffic = startFollowTraffic(await open(), await open());
+  const traffic = startFollowTraffic("a", await open(), await open());
   await traffic.flows();
   await Promise.all(nats.nodes.map(({ server }) => server.kill()));
   await until("both have noticed", () => buses.every((bus) => !bus.connected));
-  const during = startFollowTraffic(buses[0]!, buses[1]!);
+  const during = startFollowTraffic("b", buses[0]!, buses[1]!);
   let early = false;
   void during.following.caughtUp.then(() => (early = true));
   await Promise.all(nats.nodes.map(({ server }) => server.start()));
@@ -73,7 +77,7 @@ test("all nodes are killed and come back: the followers go on and miss nothing",
 });
 
 test("a node is frozen for a while: the followers go on and miss nothing", PATIENCE, async () => {
-  const traffic = startFollowTraffic(await open(), await open());
+  const traffic = startFollowTraffic("a", await open(), await open());
   await traffic.flows();
   for (const { server } of nats.nodes) {
     server.pause();
@@ -85,7 +89,7 @@ test("a node is frozen for a while: the followers go on and miss nothing", PATIE
 });
 
 test("the stream is deleted, or emptied, while it is followed: what comes next is taken", PATIENCE, async () => {
-  const traffic = startFollowTraffic(await open(), await open());
+  const traffic = startFollowTraffic("a", await open(), await open());
   await traffic.flows();
   await asAdmin(nats, (manager) => manager.streams.delete("OPS_HEALTH"));
   await traffic.flows();

@@ -1,4 +1,4 @@
-import { RetentionPolicy } from "nats";
+import { nanos, RetentionPolicy } from "nats";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Bus } from "../../src/backends/bus/bus.ts";
 import type { JetStreamBusOptions } from "../../src/backends/bus/jetstream-bus.ts";
@@ -7,6 +7,8 @@ import { until } from "../cluster/until.ts";
 import { bytes } from "./message-text.ts";
 import { asAdmin, connected, jetStreamBus, keptLog, removeStreams } from "./jetstream-buses.ts";
 
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 let nats: Nats;
 const buses: Bus[] = [];
 const { signal } = new AbortController();
@@ -28,8 +30,12 @@ function open(options: Partial<JetStreamBusOptions> = {}): Bus {
 
 test("the streams are made as they should be", async () => {
   await connected(open());
-  const [config, audit] = await asAdmin(nats, (manager) =>
-    Promise.all(["OPS_CONFIG", "OPS_AUDIT"].map(async (name) => (await manager.streams.info(name)).config)),
+  const [config, audit, health, state, dlq] = await asAdmin(nats, (manager) =>
+    Promise.all(
+      ["OPS_CONFIG", "OPS_AUDIT", "OPS_HEALTH", "OPS_STATE", "OPS_DLQ"].map(
+        async (name) => (await manager.streams.info(name)).config,
+      ),
+    ),
   );
   expect(config).toMatchObject({
     subjects: ["ops.config.v1.>"],
@@ -41,6 +47,16 @@ test("the streams are made as they should be", async () => {
     max_bytes: -1,
   });
   expect(audit).toMatchObject({ subjects: ["ops.audit.v1"], retention: "workqueue", storage: "file", max_age: 0 });
+  const limits = { retention: "limits", storage: "file", max_bytes: -1 };
+  const of = (subject: string, max_msgs_per_subject: number, ageMs: number) => ({
+    ...limits,
+    subjects: [subject],
+    max_msgs_per_subject,
+    max_age: nanos(ageMs),
+  });
+  expect(health).toMatchObject(of("ops.health.v1.>", 1, 20 * MINUTE_MS));
+  expect(state).toMatchObject(of("ops.state.v1.>", 500, 0));
+  expect(dlq).toMatchObject(of("ops.dlq.v1.>", -1, 30 * DAY_MS));
 });
 
 test("a stream's settings are adapted where that is possible, and what was set besides is left alone", async () => {
@@ -70,12 +86,24 @@ test("with expect it makes no stream, says which are missing, and works once som
   const bus = open({ ...log, streams: "expect" });
   await until("it has told", () => log.lines.length > 0);
   expect(log.lines[0]).toMatchObject({ level: "error" });
-  expect(JSON.stringify(log.lines[0]!.details)).toMatch(/OPS_CONFIG is missing.*OPS_AUDIT is missing/);
+  expect(JSON.stringify(log.lines[0]!.details)).toMatch(
+    /OPS_CONFIG is missing.*OPS_AUDIT is missing.*OPS_HEALTH is missing.*OPS_STATE is missing.*OPS_DLQ is missing/,
+  );
   expect(await asAdmin(nats, async (manager) => (await manager.streams.list().next()).length)).toBe(0);
   await asAdmin(nats, async (manager) => {
     await manager.streams.add({ name: "OPS_CONFIG", subjects: ["ops.config.v1.>"], max_msgs_per_subject: 1 });
     const retention = RetentionPolicy.Workqueue;
     await manager.streams.add({ name: "OPS_AUDIT", subjects: ["ops.audit.v1"], retention });
+    const limits = {
+      OPS_HEALTH: [1, 20 * MINUTE_MS],
+      OPS_STATE: [500, 0],
+      OPS_DLQ: [-1, 30 * DAY_MS],
+      OPS_ATTEMPTS: [1, DAY_MS],
+    };
+    for (const [name, [most, age]] of Object.entries(limits)) {
+      const subjects = [`${name.toLowerCase().replace("_", ".")}.v1.>`];
+      await manager.streams.add({ name, subjects, max_msgs_per_subject: most!, max_age: nanos(age!) });
+    }
   });
   await connected(bus);
   expect(await bus.publish("ops.config.v1.a", bytes("1"), { signal })).toBe(1);

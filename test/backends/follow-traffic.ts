@@ -14,23 +14,47 @@ export interface FollowTraffic {
   /** Whether what is published from now on is taken. */
   flows(): Promise<void>;
   /** Stops publishing; resolves with counts once the follower knows of every subject what the stream says last. */
-  end(): Promise<{
-    readonly published: number;
-    readonly refused: number;
-    readonly taken: number;
-    readonly older: number;
-  }>;
+  end(): Promise<FollowCounts>;
 }
 
-export function startFollowTraffic(publisher: Bus, follower: Bus): FollowTraffic {
+export interface FollowCounts {
+  readonly published: number;
+  /** How many publishes the bus refused. */
+  readonly refused: number;
+  readonly taken: number;
+  /** How many of them were older than the one before of their subject. */
+  readonly older: number;
+  /** The longest time without a publish that succeeded, and without a message taken. */
+  readonly silentMs: { readonly publishing: number; readonly follower: number };
+}
+
+function pauses(): { over(): void; readonly longestMs: number } {
+  let last = Date.now();
+  let longestMs = 0;
+  return {
+    over() {
+      longestMs = Math.max(longestMs, Date.now() - last);
+      last = Date.now();
+    },
+    get longestMs() {
+      return longestMs;
+    },
+  };
+}
+
+export function startFollowTraffic(link: string, publisher: Bus, follower: Bus): FollowTraffic {
+  const subject = `ops.health.v1.uid.${link}.`;
   const last = new Map<string, number>();
   const stop = new AbortController();
   let published = 0;
   let refused = 0;
   let taken = 0;
   let older = 0;
+  const silent = { publishing: pauses(), following: pauses() };
   const following = follower.follow("OPS_HEALTH", (message) => {
+    if (!message.subject.startsWith(subject)) return;
     taken++;
+    silent.following.over();
     const body = Number(text(message));
     if (body < (last.get(message.subject) ?? 0)) older++;
     last.set(message.subject, body);
@@ -38,8 +62,9 @@ export function startFollowTraffic(publisher: Bus, follower: Bus): FollowTraffic
   const publishAll = async (): Promise<void> => {
     for (let next = 1; !stop.signal.aborted; next++) {
       try {
-        await publisher.publish(`ops.health.v1.uid.main.node-${next % SUBJECTS}`, bytes(String(next)), { signal });
+        await publisher.publish(`${subject}node-${next % SUBJECTS}`, bytes(String(next)), { signal });
         published++;
+        silent.publishing.over();
       } catch (error) {
         if (!(error instanceof BusUnavailableError)) throw error;
         refused++;
@@ -68,12 +93,15 @@ export function startFollowTraffic(publisher: Bus, follower: Bus): FollowTraffic
           const take = (message: { subject: string; data: Uint8Array }) =>
             void held.set(message.subject, Number(text(message)));
           await publisher.lastPerSubject("OPS_HEALTH", take, signal);
-          return held.size > 0 && [...held].every(([subject, body]) => last.get(subject) === body);
+          return (
+            held.size > 0 && [...held].every(([name, body]) => !name.startsWith(subject) || last.get(name) === body)
+          );
         },
         60_000,
       );
       await following.close();
-      return { published, refused, taken, older };
+      const [publishing, follower] = [silent.publishing.longestMs, silent.following.longestMs];
+      return { published, refused, taken, older, silentMs: { publishing, follower } };
     },
   };
 }

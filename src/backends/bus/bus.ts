@@ -32,8 +32,8 @@ export interface Bus {
   /**
    * Follows a stream, each process by itself, and nothing is acknowledged: the last message of every subject first, oldest first, then every message
    * as it comes, in order. Goes on by itself after failures of the bus, beginning anew with the last of every subject where it may have missed
-   * some: a message may come again, but none that is still the last of its subject is missed. After such a beginning older ones may come before
-   * the newer, and sequences tell them apart only until the stream is made anew, as it then counts from 1.
+   * some: a message may come again, but none that is still the last of its subject is missed. Of a subject, none comes after a
+   * newer one, so the last that came is what counts; sequences don't tell, as a stream that is made anew counts from 1.
    * @param take must not throw; what it throws is logged, and the message is passed over
    */
   follow(stream: StreamName, take: (message: BusMessage) => void): Following;

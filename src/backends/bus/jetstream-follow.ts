@@ -4,7 +4,10 @@ import type { BusMessage, Following, StreamName } from "./bus.ts";
 import { closedTooEarly } from "./follower.ts";
 import { readOn } from "./jetstream-reading.ts";
 import type { NatsLink } from "./nats-link.ts";
+import { CALL_DEADLINE_MS } from "./nats-session.ts";
 
+/** Milliseconds until a reading must have begun, at first: servers that have no leader for a moment leave questions unanswered. */
+const FIRST_PATIENCE_MS = 1_500;
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
 
@@ -31,7 +34,9 @@ export function followJetStream(
       const session = await link.connected(stop);
       const answered = (): void => void (failures = 0);
       try {
-        await unlessAborted(readOn(session, stream, { take, answered, caughtUp: caughtUp.resolve, stop }), stop);
+        const patienceMs = Math.min(CALL_DEADLINE_MS, FIRST_PATIENCE_MS * 2 ** Math.min(failures, 20));
+        const options = { take, answered, caughtUp: caughtUp.resolve, patienceMs, stop };
+        await unlessAborted(readOn(session, stream, options), stop);
       } catch {
         // Whatever the reason: the connection, the stream, its leader or the consumer. If it lasts, the link tells of it.
         link.doubt();
