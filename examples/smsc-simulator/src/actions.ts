@@ -52,8 +52,16 @@ const actions = {
     },
     ["account", "password", "mode"],
   ),
-  /** Cuts the account's sessions; with `hold` the vendor goes on counting them for the hold time. */
-  disconnect: object({ account, how: oneOf("close", "reset"), hold: flag }, ["account"]),
+  /** Cuts the account's sessions, those of one role if it is named; with `hold` the vendor goes on counting them for the hold time. */
+  disconnect: object(
+    {
+      account,
+      role: oneOf("transmitter", "receiver", "transceiver"),
+      how: oneOf("close", "reset"),
+      hold: flag,
+    },
+    ["account"],
+  ),
   /** Frees the binds that dead sessions keep. */
   release: object({ account }, ["account"]),
   unlock: object({ account }, ["account"]),

@@ -52,7 +52,7 @@ Actions, in POST /actions and, with "at" or "after", as steps of a script:
   {"do": "behave", "account": ID, "set": {…}}     changes what is named, null takes it away
   {"do": "normal", "account": ID}                 no faults, no receipts
   {"do": "password", "account": ID, "password": …, "mode": REPLACE | SWITCH_AT (switchAt, lateBy) | BOTH_VALID (oldUntil)}
-  {"do": "disconnect", "account": ID}             "how": close or reset; "hold": true keeps the binds taken
+  {"do": "disconnect", "account": ID}             "role": receiver, …; "how": close or reset; "hold": true keeps the binds taken
   {"do": "release", "account": ID}                frees the binds of dead sessions
   {"do": "unlock", "account": ID}
   {"do": "port", "port": N, "mode": …}            open, refusing, resetting, silent; without port for all

@@ -21,7 +21,11 @@ export async function perform(smsc: Smsc, action: Action): Promise<object> {
       return {};
     case "disconnect":
       return {
-        dropped: smsc.disconnect(action.account, { reset: action.how === "reset", dead: action.hold ?? false }),
+        dropped: smsc.disconnect(action.account, {
+          reset: action.how === "reset",
+          dead: action.hold ?? false,
+          role: action.role,
+        }),
       };
     case "release":
       return { released: smsc.releaseHeld(action.account) };

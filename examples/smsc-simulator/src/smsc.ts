@@ -6,6 +6,7 @@ import type { Timers } from "./liveness.ts";
 import { Messages, type Message } from "./messages.ts";
 import type { PasswordMode } from "./passwords.ts";
 import { Receipts } from "./receipts.ts";
+import type { Role } from "./role.ts";
 import { SmscSession, type SessionContext } from "./session.ts";
 import { SmppPort, UnknownPortError, type PortMode } from "./smpp-port.ts";
 import { StateBook, type SmscState } from "./state.ts";
@@ -46,10 +47,10 @@ export interface Smsc {
   /** Throws UnknownAccountError. */
   changePassword(systemId: string, password: string, how: PasswordMode): void;
   /**
-   * Cuts the account's sessions without unbind and returns how many; `dead` ones keep their bind for the hold time. Throws
-   * UnknownAccountError.
+   * Cuts the account's sessions (of one role, if named) without unbind and returns how many; `dead` ones keep their bind for the hold
+   * time. Throws UnknownAccountError.
    */
-  disconnect(systemId: string, how?: { reset?: boolean; dead?: boolean }): number;
+  disconnect(systemId: string, how?: { reset?: boolean; dead?: boolean; role?: Role | undefined }): number;
   /** Frees what dead sessions hold and returns how many binds. Throws UnknownAccountError. */
   releaseHeld(systemId: string): number;
   /** Throws UnknownAccountError. */
@@ -129,8 +130,8 @@ export async function startSmsc(options: SmscOptions): Promise<Smsc> {
       accounts.changePassword(id, password, how);
       emit({ kind: "password-changed", systemId: id, how });
     },
-    disconnect: (id, how) => {
-      const holders = accounts.holders(id);
+    disconnect: (id, { role, ...how } = {}) => {
+      const holders = accounts.holders(id).filter(({ bound }) => role === undefined || bound?.role === role);
       for (const session of holders) session.drop(how);
       return holders.length;
     },

@@ -175,3 +175,14 @@ test.for([
   });
   expect(status).toBe(403);
 });
+
+test("the action disconnect drops the sessions of one role, where it is named", async () => {
+  const { smsc, port, call } = await run();
+  await (await connectClient(port)).bind("transmitter");
+  const receiver = await connectClient(port);
+  await receiver.bind("receiver");
+  const action = { do: "disconnect", account: "acme01", role: "receiver" };
+  expect((await call("POST", "/actions", JSON.stringify(action))).status).toBe(200);
+  await receiver.closed;
+  expect(sessionsOf(smsc)).toMatchObject([{ role: "transmitter" }]);
+});
