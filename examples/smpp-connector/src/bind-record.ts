@@ -15,8 +15,11 @@ export class BindRecord {
     this.#status = create(BindStatusSchema, { role, index, state: BindState.UNBOUND, since: now, unboundSince: now });
   }
 
-  connecting(endpointId: string, credentialId: string): void {
-    Object.assign(this.#status, { endpointId, credentialId, detail: "" });
+  connecting(endpointId: string, credentialId: string, bindEtag: string): void {
+    // The last answer was about another password or other settings: it must not be taken for one to these.
+    const isAnother = credentialId !== this.#status.credentialId || bindEtag !== this.#status.bindEtag;
+    if (isAnother) delete this.#status.lastBindStatus;
+    Object.assign(this.#status, { endpointId, credentialId, bindEtag, detail: "" });
     delete this.#status.nextAttemptTime;
     this.#enter(BindState.CONNECTING);
   }
@@ -30,6 +33,12 @@ export class BindRecord {
     const { localAddress, peerAddress } = session;
     Object.assign(this.#status, { localAddress, peerAddress, lastBindStatus: 0, boundSince: this.#status.since });
     delete this.#status.unboundSince;
+    if (this.#status.rejectedCredentialId === this.#status.credentialId) this.#status.rejectedCredentialId = "";
+  }
+
+  /** The vendor refused the credential of this attempt. */
+  refused(): void {
+    this.#status.rejectedCredentialId = this.#status.credentialId;
   }
 
   ended(why: string): void {

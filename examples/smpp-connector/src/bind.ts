@@ -1,3 +1,4 @@
+import type { Credential } from "@operator-management/client";
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import type { BindStatus } from "@operator-management/contract/ops/v1/health_pb.js";
@@ -11,6 +12,7 @@ import type { ActualBind } from "./reconcile.ts";
 import { BindFailedError } from "./bind-failed-error.ts";
 import { openSession } from "./open-session.ts";
 import type { SmppSession } from "./session.ts";
+import type { Pdu } from "./smpp.ts";
 import { bindParameters, reconnectDelay, reconnectDelays, sessionTimers } from "./session-settings.ts";
 
 // Longer than 150 lines because the life of a bind, with every way it can fail, reads top-down in one place.
@@ -21,6 +23,10 @@ export interface BindContext {
   readonly tell: (text: string) => void;
   /** Called whenever `phase`, `rolling` or `status` changed. */
   readonly changed: () => void;
+  /** Called when a session ended that was wanted. */
+  readonly lost: () => void;
+  /** Takes a deliver_sm. */
+  readonly deliver: (pdu: Pdu) => void;
   /** 0 to 1, for the jitter. */
   readonly random: () => number;
 }
@@ -42,6 +48,8 @@ export class Bind implements ActualBind {
   session: SmppSession | undefined;
   /** The endpoint of the last attempt. */
   endpointId = "";
+  /** What the live session was bound with. */
+  credentialId: string | undefined;
 
   readonly #context: BindContext;
   readonly #record: BindRecord;
@@ -121,11 +129,11 @@ export class Bind implements ActualBind {
         login.abandoned();
         throw error;
       }
-      const { triesLeft, until } = login.refused();
-      throw new LoginRefusedError(error.status, triesLeft, until);
+      this.#record.refused();
+      throw new LoginRefusedError(error.status, login.refused());
     }
     login.accepted();
-    await this.#hold(session, login.credential.systemId, signal);
+    await this.#hold(session, login.credential, signal);
   }
 
   async #open({ credential }: Login, signal: AbortSignal): Promise<SmppSession> {
@@ -133,7 +141,7 @@ export class Bind implements ActualBind {
     const endpoint = candidates(config, slot.role, slot.index)[this.#tried];
     if (endpoint === undefined) throw new BindFailedError("the connection has no endpoint for this role");
     this.endpointId = endpoint.id;
-    this.#record.connecting(endpoint.id, credential.id);
+    this.#record.connecting(endpoint.id, credential.id, config.bindEtag);
     this.#context.changed();
     const options = {
       host: endpoint.host,
@@ -155,8 +163,10 @@ export class Bind implements ActualBind {
   }
 
   /** Resolves or rejects when the session is over. */
-  async #hold(session: SmppSession, systemId: string, signal: AbortSignal): Promise<void> {
+  async #hold(session: SmppSession, { id, systemId }: Credential, signal: AbortSignal): Promise<void> {
     this.session = session;
+    this.credentialId = id;
+    session.onDeliver = this.#context.deliver;
     this.phase = this.phase === "closing" ? "closing" : "bound";
     this.rolling = false;
     this.#failures = 0;
@@ -173,8 +183,10 @@ export class Bind implements ActualBind {
     if (signal.aborted) await session.unbind((signal.reason as Interrupted).message);
     const why = await session.closed;
     this.session = undefined;
+    this.credentialId = undefined;
     if (this.phase === "bound") this.phase = "trying";
     this.#record.ended(why);
+    if (!signal.aborted) this.#context.lost();
     this.#context.changed();
     if (!signal.aborted) throw new BindLostError(`bind lost: ${why}`);
     this.#context.tell(`unbound: ${why}`);
@@ -182,8 +194,12 @@ export class Bind implements ActualBind {
 
   /** Tells and records what went wrong, chooses the next endpoint, and waits as long as the configuration says. */
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
-    const { text, status, otherEndpoint, until } = judgeFailure(error, this.config);
+    const { text, status, otherEndpoint, otherLogin, until } = judgeFailure(error, this.config);
     this.#record.failed(text, status);
+    if (otherLogin === true) {
+      this.#context.tell(`${text}; trying it`);
+      return this.#context.changed();
+    }
     const next = otherEndpoint ? candidates(this.config, this.slot.role, this.slot.index)[this.#tried + 1] : undefined;
     if (next !== undefined) {
       this.#tried += 1;

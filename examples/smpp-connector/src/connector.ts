@@ -1,16 +1,22 @@
-import type { NodeReporter, OperatorCatalog } from "@operator-management/client";
+import { candidates, type HealthReporter, type NodeReporter, type OperatorCatalog } from "@operator-management/client";
 import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
+import { MessageState } from "@operator-management/contract/ops/v1/receipts_pb.js";
 import { Bind, bindName } from "./bind.ts";
 import { liveChangeWords, rebindWords } from "./change-words.ts";
 import { desiredState, type Desired, type DesiredConnection, type Slot } from "./desired.ts";
 import { Link } from "./link.ts";
 import type { CredentialSource } from "./logins.ts";
+import { readReceipt } from "./receipt.ts";
 import { reconcile, type Action } from "./reconcile.ts";
+import { credentialTurn, type CredentialTurn } from "./rotation.ts";
+import type { Pdu } from "./smpp.ts";
 
 export interface ConnectorDeps {
   readonly catalog: Pick<OperatorCatalog, "connections" | "connection" | "status" | "on">;
   readonly credentials: CredentialSource;
   readonly reporter: Pick<NodeReporter, "applied" | "rejected" | "recovered" | "binds" | "reportNow">;
+  /** Is told how the connections are. */
+  readonly health: Pick<HealthReporter, "link" | "applied">;
   /** The node's labels, for `node_selector`. */
   readonly labels: Readonly<Record<string, string>>;
   /** Takes a line of the story: about whom, and what. */
@@ -56,6 +62,7 @@ export class Connector {
     this.#stopListening();
     clearInterval(this.#position);
     await Promise.all(this.#binds().map((bind) => bind.close("this connector stops")));
+    this.#report();
   }
 
   /** Many changes of one moment lead to one look at the whole. */
@@ -71,14 +78,20 @@ export class Connector {
   }
 
   #settle(): void {
-    const { catalog, labels, reporter } = this.#deps;
+    const { catalog, labels, reporter, health } = this.#deps;
     const { source, token } = catalog.status;
     if (source === "none") return;
     const desired = desiredState(catalog.connections(), labels);
     this.#applyToLinks(desired);
-    for (const action of reconcile(desired, this.#binds())) this.#execute(action);
+    const turnOf = ({ key, connection }: DesiredConnection): CredentialTurn | undefined =>
+      credentialTurn(connection, new Date(), (id) => this.#links.get(key)?.logins.isReady(id) ?? false);
+    for (const action of reconcile(desired, this.#binds(), turnOf)) this.#execute(action);
+    this.#wakeForRotations();
     this.#reject(desired, token);
-    if (isApplied(desired, this.#binds())) reporter.applied(token);
+    if (isApplied(desired, this.#binds())) {
+      reporter.applied(token);
+      health.applied(token);
+    }
     this.#report();
   }
 
@@ -88,7 +101,8 @@ export class Connector {
       const link = this.#links.get(connection.key);
       const isOver = link?.operatorUid !== connection.operatorUid && link?.binds.size === 0;
       if (link === undefined || isOver) {
-        this.#links.set(connection.key, new Link(connection, this.#deps.credentials));
+        const { credentials, health } = this.#deps;
+        this.#links.set(connection.key, new Link(connection, credentials, health.link(connection)));
       } else if (link.operatorUid === connection.operatorUid && link.config !== connection.connection) {
         for (const line of liveChangeWords(link.config, connection.connection)) this.#deps.tell(link.key, line);
         link.apply(connection);
@@ -126,6 +140,8 @@ export class Connector {
         logins: link.logins,
         tell: (text) => tell(name, text),
         changed: () => this.#schedule(),
+        lost: () => link.monitor.bindLost(),
+        deliver: (pdu) => this.#receive(link, pdu),
         random,
       }),
     );
@@ -151,12 +167,37 @@ export class Connector {
 
   #report(): void {
     for (const [key, link] of this.#links) {
-      this.#deps.reporter.binds(
-        link,
-        [...link.binds].map((bind) => bind.status),
-      );
-      if (link.binds.size === 0) this.#links.delete(key);
+      const binds = [...link.binds].map((bind) => bind.status);
+      this.#deps.reporter.binds(link, binds);
+      link.monitor.binds(binds);
+      if (binds.length > 0) continue;
+      link.monitor.close();
+      this.#links.delete(key);
     }
+  }
+
+  /** A rotation's window began or ended by the clock: binds that wait may have a credential to try by now. */
+  #wakeForRotations(): void {
+    for (const link of this.#links.values()) {
+      const { until } = candidates(link.config.credential, new Date());
+      const isOver = link.rotationUntil !== undefined && link.rotationUntil.getTime() <= Date.now();
+      link.rotationUntil = until;
+      if (!isOver) continue;
+      for (const bind of link.binds) if (bind.phase === "trying") bind.rebind(bind.config, "another credential's turn");
+    }
+  }
+
+  /** A receipt may be of this connection or, on a receiver account, of others of the operator. */
+  #receive(link: Link, pdu: Pdu): void {
+    const receipt = readReceipt(pdu, link.config.receipts);
+    if (receipt === undefined || receipt.state === MessageState.ENROUTE) return;
+    const others = link.config.receivesFor.flatMap((id) => this.#links.get(`${link.operatorId}/${id}`) ?? []);
+    const counted = (of: Link) => (sentAt: number) => {
+      of.outbox.outcome.receipts += 1;
+      of.monitor.receipt(sentAt, receipt.state);
+    };
+    const known = [link, ...others].some((each) => each.book.take(receipt.id, counted(each)));
+    if (!known) for (const each of others.length > 0 ? others : [link]) each.book.keep(receipt.id, counted(each));
   }
 
   #whyUnwanted(key: string): string {

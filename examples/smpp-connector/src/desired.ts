@@ -96,6 +96,7 @@ function unsupported(id: string, connection: Connection, slots: readonly Slot[])
   if (slots.some(({ index }) => index >= MOST_BINDS_OF_A_ROLE)) {
     return `connections.${id}.binds: more than ${MOST_BINDS_OF_A_ROLE} binds of one role over all endpoints`;
   }
-  if (connection.credential?.active === undefined) return `connections.${id}.credential: none is stored`;
+  const { active, pending } = connection.credential ?? {};
+  if (active === undefined && pending === undefined) return `connections.${id}.credential: none is stored`;
   return undefined;
 }

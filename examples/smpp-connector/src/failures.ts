@@ -1,7 +1,7 @@
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
 import { BindErrorClass } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
 import { bindErrorClass, statusName } from "./command-status.ts";
-import { NoLoginError } from "./logins.ts";
+import { NoLoginError, type Login } from "./logins.ts";
 import { BindFailedError } from "./bind-failed-error.ts";
 
 /** The session was bound and is over, though nobody here wanted that. */
@@ -15,13 +15,17 @@ export class LoginRefusedError extends Error {
   readonly status: number;
   /** When the next try is allowed; undefined: as soon as the delays between attempts say. */
   readonly until: Date | undefined;
+  /** Whether there is another credential that may be tried at once. */
+  readonly otherLogin: boolean;
 
-  constructor(status: number, triesLeft: number, until: Date | undefined) {
+  constructor(status: number, { triesLeft, until, otherLogin }: ReturnType<Login["refused"]>) {
     const what = status === 0x0f ? "system_id" : "password";
-    const left = until === undefined ? `${triesLeft} ${triesLeft === 1 ? "try" : "tries"} left` : "no tries left";
+    const tries = triesLeft > 0 ? `${triesLeft} ${triesLeft === 1 ? "try" : "tries"} left` : "no tries left";
+    const left = otherLogin ? "there is another one" : tries;
     super(`${what} refused (${statusName(status)}), ${left}`);
     this.status = status;
     this.until = until;
+    this.otherLogin = otherLogin;
   }
 }
 
@@ -33,6 +37,8 @@ export interface Failure {
   readonly status?: number;
   /** Whether another endpoint of the connection may do better; the account is the same everywhere. */
   readonly otherEndpoint: boolean;
+  /** Whether another credential is to be tried at once: during a rotation there are two. */
+  readonly otherLogin?: boolean;
   /** No attempt before; unset: `reconnect` of the connection decides. */
   readonly until?: Date;
 }
@@ -50,6 +56,7 @@ export function judgeFailure(error: unknown, connection: Connection): Failure {
       otherEndpoint: false,
       ...("status" in error && { status: error.status }),
       ...(error.until && { until: error.until }),
+      ...("otherLogin" in error && { otherLogin: error.otherLogin }),
     };
   }
   if (error instanceof BindLostError) return { text: error.message, otherEndpoint: false };

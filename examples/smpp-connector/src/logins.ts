@@ -15,7 +15,7 @@ export interface Login {
   readonly credential: Credential;
   accepted(): void;
   /** The vendor refused system_id or password. */
-  refused(): { readonly triesLeft: number; readonly until: Date | undefined };
+  refused(): { readonly triesLeft: number; readonly until: Date | undefined; readonly otherLogin: boolean };
   /** The try ended without a word on the credential. */
   abandoned(): void;
 }
@@ -37,12 +37,15 @@ export class NoLoginError extends Error {
 
 /**
  * Hands out logins of one connection: one at a time until the vendor has accepted the credential, so that a wrong password costs
- * one try and not one per bind.
+ * one try and not one per bind. Which of two credentials is first during a rotation says the SDK.
  */
 export class Logins {
   readonly #ref: ConnectionRef;
   readonly #source: CredentialSource;
   #proven: string | undefined;
+  /** The credentials that may be used, as of the last look. */
+  #known: readonly Credential[] = [];
+  #preparing: Promise<void> | undefined;
   #refusals = { id: "", count: 0 };
   #turn: Promise<void> = Promise.resolve();
 
@@ -73,19 +76,40 @@ export class Logins {
     }
   }
 
+  /** Whether a login with this credential may be tried, and its password is at hand; if it isn't, it is fetched. */
+  isReady(credentialId: string): boolean {
+    if (this.#source.nextTryTime(this.#ref, credentialId) !== undefined) return false;
+    if (this.#known.some(({ id }) => id === credentialId)) return true;
+    this.#preparing ??= this.#credential()
+      .then(
+        () => undefined,
+        () => undefined, // whoever needs it for a bind will be told why
+      )
+      .finally(() => (this.#preparing = undefined));
+    return false;
+  }
+
   async #credential(): Promise<Credential> {
-    const [credential] = await this.#source.candidates(this.#ref).catch((cause: unknown) => {
+    this.#known = await this.#source.candidates(this.#ref).catch((cause: unknown) => {
       const why = cause instanceof Error ? cause.message : "unknown error";
       throw new NoLoginError(`the password can't be fetched: ${why}`, undefined, { cause });
     });
+    const [credential] = this.#known;
     if (credential === undefined) throw new NoLoginError("no credential is stored");
     return credential;
+  }
+
+  /** When the first of the credentials may be tried; undefined: one may now. */
+  #nextTry(): Date | undefined {
+    const times = this.#known.map(({ id }) => this.#source.nextTryTime(this.#ref, id));
+    if (times.length === 0 || times.includes(undefined)) return undefined;
+    return new Date(Math.min(...times.map((time) => time?.getTime() ?? 0)));
   }
 
   #take(credential: Credential, over: () => void): Login {
     const { id } = credential;
     if (!this.#source.mayTry(this.#ref, id)) {
-      const until = this.#source.nextTryTime(this.#ref, id);
+      const until = this.#nextTry();
       throw new NoLoginError("refused too often: waiting, as more tries could get the account banned", until);
     }
     return {
@@ -101,8 +125,13 @@ export class Logins {
         this.#source.reportRejected(this.#ref, id);
         over();
         this.#refusals = { id, count: this.#refusals.id === id ? this.#refusals.count + 1 : 1 };
-        const until = this.#source.nextTryTime(this.#ref, id);
-        return { until, triesLeft: until === undefined ? Math.max(1, TRIES - this.#refusals.count) : 0 };
+        const mayTry = this.#source.nextTryTime(this.#ref, id) === undefined;
+        const until = this.#nextTry();
+        return {
+          until,
+          triesLeft: mayTry ? Math.max(1, TRIES - this.#refusals.count) : 0,
+          otherLogin: until === undefined && !mayTry,
+        };
       },
       abandoned: () => {
         this.#source.reportAbandoned(this.#ref, id);

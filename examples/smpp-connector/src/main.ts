@@ -1,6 +1,7 @@
-import { Credentials, NodeReporter, OperatorCatalog } from "@operator-management/client";
+import { Credentials, HealthReporter, NodeReporter, OperatorCatalog } from "@operator-management/client";
 import { createMeshClient } from "@operator-management/client/node";
 import { Connector } from "./connector.ts";
+import { outcomeWords } from "./outbox.ts";
 import { help, parseOptions, UsageError, type Options } from "./options.ts";
 import { followCatalog, storyLogger } from "./service-story.ts";
 import { startTraffic } from "./traffic.ts";
@@ -13,9 +14,11 @@ async function run({ url, node, labels, traffic }: Options): Promise<void> {
   const logger = storyLogger(service);
   const catalog = await OperatorCatalog.start({ client, logger, ready: { timeoutMs: 1_000, otherwise: "continue" } });
   const unfollow = followCatalog(catalog, service);
-  const reporter = NodeReporter.start({ client, node: { name: node, labels }, logger });
+  const epoch = BigInt(Date.now());
+  const reporter = NodeReporter.start({ client, node: { name: node, epoch, labels }, logger });
+  const health = HealthReporter.start({ client, catalog, node: { name: node, epoch }, logger });
   const credentials = new Credentials({ client, catalog });
-  const connector = new Connector({ catalog, credentials, reporter, labels, tell });
+  const connector = new Connector({ catalog, credentials, reporter, health, labels, tell });
   const stopTraffic = traffic ? startTraffic(() => connector.links, tell) : () => undefined;
 
   await stopped;
@@ -23,8 +26,10 @@ async function run({ url, node, labels, traffic }: Options): Promise<void> {
   unfollow();
   stopTraffic();
   reporter.accepting(false);
+  const links = [...connector.links];
   await connector.close();
-  await reporter.close();
+  if (traffic) for (const { key, outbox } of links) tell(key, outcomeWords(outbox));
+  await Promise.all([reporter.close(), health.close()]);
   await catalog.close();
   tell(node, "stopped");
 }

@@ -1,6 +1,8 @@
 import { diffMessages } from "@operator-management/client";
 import { ConnectionSchema, type Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
+import { CredentialState } from "@operator-management/contract/ops/v1/credential_pb.js";
 import type { Desired, DesiredConnection, Slot } from "./desired.ts";
+import type { CredentialTurn } from "./rotation.ts";
 
 /** A bind as it is: being opened, open, or on its way out. */
 export interface ActualBind {
@@ -12,6 +14,8 @@ export interface ActualBind {
   readonly phase: "trying" | "bound" | "closing";
   /** A re-bind took its session down, and it has not bound again since. */
   readonly rolling: boolean;
+  /** What its live session was bound with; undefined: it has none. */
+  readonly credentialId: string | undefined;
 }
 
 /** What to do to one bind. `why` of a close is undefined when nothing of the connection is wanted any more. */
@@ -30,8 +34,13 @@ export type Action<Bind extends ActualBind = ActualBind> =
  *   mistaken host costs one bind. A bind that isn't up waits for nobody.
  * - A connection opens binds only when none of it is closing: the vendor counts those too.
  * - A connection whose new configuration was rejected keeps what it has.
+ * - A rotation has live sessions re-bound likewise, one at a time, as far as `turnOf` says so.
  */
-export function reconcile<Bind extends ActualBind>(desired: Desired, actual: Iterable<Bind>): Action<Bind>[] {
+export function reconcile<Bind extends ActualBind>(
+  desired: Desired,
+  actual: Iterable<Bind>,
+  turnOf: (connection: DesiredConnection) => CredentialTurn | undefined = () => undefined,
+): Action<Bind>[] {
   const byConnection = new Map<string, Bind[]>();
   for (const bind of actual) {
     const binds = byConnection.get(bind.connectionKey) ?? [];
@@ -41,12 +50,17 @@ export function reconcile<Bind extends ActualBind>(desired: Desired, actual: Ite
   const keys = new Set([...byConnection.keys(), ...desired.connections.keys()]);
   return [...keys]
     .filter((key) => !desired.rejected.has(key))
-    .flatMap((key) => reconcileConnection(desired.connections.get(key), byConnection.get(key) ?? []));
+    .flatMap((key) => {
+      const connection = desired.connections.get(key);
+      const turn = connection && turnOf(connection);
+      return reconcileConnection(connection, byConnection.get(key) ?? [], turn);
+    });
 }
 
 function reconcileConnection<Bind extends ActualBind>(
   connection: DesiredConnection | undefined,
   binds: readonly Bind[],
+  turn: CredentialTurn | undefined,
 ): Action<Bind>[] {
   const open = binds.filter(({ phase }) => phase !== "closing");
   const isWanted = (bind: Bind): boolean =>
@@ -58,10 +72,14 @@ function reconcileConnection<Bind extends ActualBind>(
   const missing = connection.slots.filter((slot) => !binds.some((bind) => isSame(slot, bind.slot)));
   const mayOpen = surplus.length === 0 && open.length === binds.length;
   const opening = mayOpen ? missing.map((slot) => ({ kind: "open" as const, connection, slot })) : [];
-  return [...closing, ...changing(connection, open.filter(isWanted)), ...opening];
+  return [...closing, ...changing(connection, open.filter(isWanted), turn), ...opening];
 }
 
-function changing<Bind extends ActualBind>(connection: DesiredConnection, binds: readonly Bind[]): Action<Bind>[] {
+function changing<Bind extends ActualBind>(
+  connection: DesiredConnection,
+  binds: readonly Bind[],
+  turn: CredentialTurn | undefined,
+): Action<Bind>[] {
   const actions: Action<Bind>[] = [];
   let rollBusy = binds.some((bind) => bind.rolling);
   for (const bind of binds) {
@@ -77,7 +95,17 @@ function changing<Bind extends ActualBind>(connection: DesiredConnection, binds:
       actions.push({ kind: "rebind", bind, connection, fields });
     }
   }
-  return actions;
+  const next = turn && !rollBusy ? binds.find((bind) => isDue(bind, binds, turn)) : undefined;
+  if (next === undefined) return actions;
+  // It may have been given another configuration above; the re-bind brings it too.
+  const others = actions.filter((action) => action.kind === "open" || action.bind !== next);
+  return [...others, { kind: "rebind", bind: next, connection, fields: ["credential"] }];
+}
+
+/** Whether this live session is to be made anew with the credential whose turn it is. */
+function isDue<Bind extends ActualBind>(bind: Bind, binds: readonly Bind[], turn: CredentialTurn): boolean {
+  if (bind.phase !== "bound" || bind.credentialId === turn.credentialId) return false;
+  return turn.which === "ALL" || binds.every(({ credentialId }) => credentialId !== turn.credentialId);
 }
 
 /** Which changes need a new session says the contract: `(ops.v1.rebind)`. */
@@ -87,8 +115,13 @@ function compare(before: Connection, after: Connection): { rebind: string[]; liv
     rebind: changes.filter(({ rebind }) => rebind).map(({ path }) => path),
     live: changes.filter(({ rebind }) => !rebind).map(({ path }) => path),
     // A live session stays bound with the credential it has: vendors ask for the password only in the bind.
-    newCredential: before.credential?.active?.id !== after.credential?.active?.id,
+    newCredential: usable(after).some((id) => !usable(before).includes(id)),
   };
+}
+
+function usable({ credential }: Connection): string[] {
+  const versions = [credential?.active, credential?.pending];
+  return versions.flatMap((version) => (version && version.state !== CredentialState.REJECTED ? [version.id] : []));
 }
 
 function whyClosed(connection: DesiredConnection | undefined, bind: ActualBind): string | undefined {

@@ -27,6 +27,8 @@ export class SmppSession {
   /** Resolves, when the session is over, with why. */
   readonly closed: Promise<string>;
   readonly enquireLinks = { missed: 0, answered: 0 };
+  /** Gets every deliver_sm, after it was answered. */
+  onDeliver: (pdu: Pdu) => void = () => undefined;
 
   readonly #library: LibrarySession;
   readonly #countdowns = new Countdowns<"enquire" | "answer" | "inactivity" | "grace">();
@@ -103,12 +105,13 @@ export class SmppSession {
     return this.#submits.size;
   }
 
-  /** Resolves with the command_status; rejects when there is no answer in time: its fate is then unknown. */
-  async submit(fields: PduFields): Promise<number> {
+  /** Resolves with the answer; rejects when there is none in time: its fate is then unknown. */
+  async submit(fields: PduFields): Promise<{ readonly status: number; readonly messageId: string }> {
     const response = this.#request("submit_sm", fields, this.#timers.response);
     this.#submits.add(response);
     try {
-      return (await response).command_status;
+      const { command_status: status, message_id: messageId = "" } = await response;
+      return { status, messageId };
     } finally {
       this.#submits.delete(response);
     }
@@ -153,6 +156,7 @@ export class SmppSession {
     // The library has no answer to these two, as SMPP has none, and would throw.
     if (pdu.command === "alert_notification" || pdu.command === "outbind") return;
     this.#library.send(pdu.response());
+    if (pdu.command === "deliver_sm") this.onDeliver(pdu);
     if (pdu.command === "unbind") this.close("the vendor unbound it");
   }
 

@@ -39,7 +39,14 @@ export interface PduFields {
   dest_addr_ton?: number;
   dest_addr_npi?: number;
   destination_addr?: string;
-  short_message?: string;
+  short_message?: string | { readonly message?: string | Uint8Array };
+  service_type?: string;
+  protocol_id?: number;
+  priority_flag?: number;
+  esm_class?: number;
+  registered_delivery?: number;
+  receipted_message_id?: string;
+  message_state?: number;
 }
 
 /** The library's session: a socket that cuts bytes into PDUs and matches responses by sequence number. */

@@ -6,6 +6,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { encodeToken } from "@operator-management/client";
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
+import type { HealthReport } from "@operator-management/contract/ops/v1/health_pb.js";
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import {
   OperatorService,
@@ -19,6 +20,8 @@ import { acme, uid } from "./harness.ts";
 export interface MeshService {
   readonly url: string;
   readonly reports: readonly ReportNodeStatusRequest[];
+  /** The health reports in the order in which they came. */
+  readonly health: readonly HealthReport[];
   /** How often a watch began, and with a token or without. */
   readonly watches: readonly { readonly resumed: boolean }[];
   /** A new revision with these connections. Returns its token. */
@@ -31,6 +34,7 @@ export interface MeshService {
 /** Serves credentials by id; what isn't listed is the simulator's own password. */
 export async function runMesh(passwords: Readonly<Record<string, string>> = {}): Promise<MeshService> {
   const reports: ReportNodeStatusRequest[] = [];
+  const health: HealthReport[] = [];
   const watches: { resumed: boolean }[] = [];
   let operator: Operator | undefined;
   let revision = 0;
@@ -74,6 +78,10 @@ export async function runMesh(passwords: Readonly<Record<string, string>> = {}):
           reports.push(request);
           return { token: token() };
         },
+        reportHealth: (request) => {
+          health.push(...request.reports);
+          return {};
+        },
         getOperator: () => {
           throw new ConnectError("not served in this test", Code.Unimplemented);
         },
@@ -99,6 +107,7 @@ export async function runMesh(passwords: Readonly<Record<string, string>> = {}):
   return {
     url: `http://127.0.0.1:${port}`,
     reports,
+    health,
     watches,
     publish: (connections, operatorUid = uid) => {
       operator = create(OperatorSchema, { id: "acme-de", uid: operatorUid, connections });

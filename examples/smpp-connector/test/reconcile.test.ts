@@ -18,6 +18,7 @@ function bind(config: Connection, index = 0, overrides: Partial<ActualBind> = {}
     config,
     phase: "bound",
     rolling: false,
+    credentialId: undefined,
     ...overrides,
   };
 }

@@ -157,8 +157,8 @@ test("a submit_sm resolves with its status", async () => {
   const smsc = await runSmsc();
   const sender = await open(smsc.ports[0] ?? 0, { role: BindRole.TX });
   const receiver = await open(smsc.ports[0] ?? 0, { role: BindRole.RX });
-  expect(await sender.submit({ short_message: "hello" })).toBe(0);
-  expect(await receiver.submit({ short_message: "hello" })).toBe(4);
+  expect(await sender.submit({ short_message: "hello" })).toEqual({ status: 0, messageId: expect.stringMatching(/./) });
+  expect(await receiver.submit({ short_message: "hello" })).toMatchObject({ status: 4 });
 });
 
 test("delays double from the first to the longest, give or take the jitter", () => {
