@@ -2,7 +2,7 @@ import { OperationalState } from "@operator-management/contract/ops/v1/health_pb
 import type { LinkConfig } from "./fold-config.ts";
 import type { RecordedTransition } from "./fold-input.ts";
 import type { Observer } from "./fold-observer.ts";
-import { judge, type Verdict } from "./fold-verdict.ts";
+import { judgeAlone, type Verdict } from "./fold-verdict.ts";
 
 const BACK_OFF_MS = 30_000;
 const LONGEST_BACK_OFF_MS = 5 * 60_000;
@@ -31,7 +31,7 @@ export function settle(
   }
   if (verdict.state === UP && (recorded.state === DEGRADED || recorded.state === THROTTLED)) {
     // A node that is not well by itself (it has a spare bind too few, say) has no streak and must not keep the link from being UP.
-    const well = live.filter((observer) => judge([observer], config, now, undefined).state === UP);
+    const well = live.filter((observer) => judgeAlone(observer, config, now).state === UP);
     const steady = well.every(({ report }) => report.goodStreak >= config.policy.goodStreak);
     return steady ? verdict : held(recorded, verdict, []);
   }

@@ -1,4 +1,4 @@
-import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
+import type { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { BindState } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { LinkConfig } from "./fold-config.ts";
 import type { Observer } from "./fold-observer.ts";

@@ -1,3 +1,4 @@
+import type { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { OperationalReason, OperationalState } from "@operator-management/contract/ops/v1/health_pb.js";
 import { QualityGrade } from "@operator-management/contract/ops/v1/quality_pb.js";
 import { canReceive, canSend, type SeenBind } from "./fold-bind.ts";
@@ -52,6 +53,14 @@ export function judge(
         ? withBind(observers, { live, binds, up }, moment)
         : unknown([OperationalReason.CONFIG_CHANGED], newest, []);
   return { ...verdict, changesAt: [...verdict.changesAt, ...silences] };
+}
+
+/** What one node amounts to by itself: it answers for the binds that it has, not for those that the fleet wants. */
+export function judgeAlone(observer: Observer, config: LinkConfig, now: number): Verdict {
+  const held = new Map<BindRole, number>();
+  for (const { role } of observer.report.binds) held.set(role, (held.get(role) ?? 0) + 1);
+  const wanted = config.wanted.size === 0 ? config.wanted : held;
+  return judge([observer], { ...config, wanted, wantsReceiver: false }, now, undefined);
 }
 
 interface Moment {

@@ -14,7 +14,7 @@ import type { Folded, FoldInput, RecordedTransition } from "./fold-input.ts";
 import { latestPerNode } from "./fold-latest.ts";
 import { observe, type Observer } from "./fold-observer.ts";
 import { mergeQualities } from "./fold-quality.ts";
-import { judge, type Verdict } from "./fold-verdict.ts";
+import { judge, judgeAlone, type Verdict } from "./fold-verdict.ts";
 import { windowsAt } from "./windows.ts";
 
 export type { Folded, FoldInput, ObservedReport } from "./fold-input.ts";
@@ -138,12 +138,7 @@ function observerHealth(
   knownNodes: ReadonlySet<string> | undefined,
 ): ObserverHealth {
   const { report, time } = observer;
-  // Alone a node answers for the binds it has, not for those that the fleet wants.
-  const held = new Map(
-    report.binds.map(({ role }) => [role, report.binds.filter((bind) => bind.role === role).length]),
-  );
-  const wanted = config.wanted.size === 0 ? config.wanted : held;
-  const { state, reasons } = judge([observer], { ...config, wanted, wantsReceiver: false }, now, undefined);
+  const { state, reasons } = judgeAlone(observer, config, now);
   return create(ObserverHealthSchema, {
     node: report.node,
     state,
