@@ -5,6 +5,7 @@ import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startCluster, type Cluster } from "../cluster/cluster.ts";
 import { until } from "../cluster/until.ts";
+import { untilAnswered } from "../history-checker/writers.ts";
 import { startActivity, type Activity } from "./support-activity.ts";
 import { adminOf, meshOf } from "./support-clients.ts";
 import { runFailureRow, type FailureRow } from "./support-failure-row.ts";
@@ -118,8 +119,11 @@ async function storeUnread(cluster: Cluster) {
   if (pod === undefined) throw new Error("a cluster without pods");
   const admin = adminOf(pod, cluster, 20_000);
   const operatorId = `unread-${randomUUID().slice(0, 8)}`;
-  await admin.createOperator({ operatorId, operator: { connections: { main: {} } } });
+  const operator = { connections: { main: {} } };
+  await untilAnswered((requestId) => admin.createOperator({ operatorId, operator, requestId }));
   const of = { operatorId, connectionId: "main" };
-  const { credential, token } = await admin.setConnectionCredential({ ...of, systemId: "acme", password: "pw-unread" });
+  const { credential, token } = await untilAnswered((requestId) =>
+    admin.setConnectionCredential({ ...of, systemId: "acme", password: "pw-unread", requestId }),
+  );
   return { ...of, credentialId: credential?.id ?? "", minimumToken: token };
 }
