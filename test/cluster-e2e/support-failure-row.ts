@@ -5,7 +5,7 @@ import { KINDS, type Activity, type Call, type Kind } from "./support-activity.t
 import { adminOf } from "./support-clients.ts";
 import { operatorOf, readHistory } from "./support-truth.ts";
 
-/** How often every pod must have answered each kind of call under the fault, by default. */
+/** How often every pod must have answered each kind of call under the fault. */
 const ANSWERS_PER_POD = 4;
 
 /** A fault, and what the design's failure table says still works. */
@@ -22,8 +22,8 @@ export interface FailureRow {
   readonly credentialWrites?: readonly string[];
   /** Whether reads must come to say that they may be old. */
   readonly stale?: boolean;
-  /** How often every pod must have answered each kind of call: more where the pods notice the fault by silence only. */
-  readonly answers?: number;
+  /** How long it lasts at least, in milliseconds: where the pods notice it by silence only. */
+  readonly lastsMs?: number;
   /** Pods that can't be asked meanwhile. */
   readonly gone?: (cluster: Cluster) => readonly Pod[];
   /** More that holds under the fault. */
@@ -45,7 +45,9 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
   const hurtAt = performance.now();
   let healing: number;
   try {
-    await activity.answered(hurtAt, row.answers ?? ANSWERS_PER_POD, alive);
+    await activity.answered(hurtAt, ANSWERS_PER_POD, alive);
+    const { lastsMs = 0 } = row;
+    await until(`it has lasted ${lastsMs} ms`, () => performance.now() >= hurtAt + lastsMs);
     await untilSomeSucceed(activity, { expected, alive, since: hurtAt });
     if (row.stale === true) await untilStale(activity, alive, hurtAt);
     await row.also?.(cluster);

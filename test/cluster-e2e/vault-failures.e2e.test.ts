@@ -100,13 +100,14 @@ describe("when Vault fails", () => {
 async function revokeWhileReading(cluster: Cluster): Promise<void> {
   const { pods, vault } = cluster;
   const unread = await storeUnread(cluster);
+  const putNext = await vault.prepareServiceToken();
   vault.agent?.pause();
   try {
     await vault.revokeServiceToken();
     const reads = Promise.all(pods.map((pod) => meshOf(pod, 10_000).getConnectionCredential(unread)));
     // Long enough to be refused, shorter than the service waits for another token.
     await Promise.race([reads, delay(500)]);
-    await vault.issueServiceToken();
+    await putNext();
     for (const { secret } of await reads) expect(secret?.password).toBe("pw-unread");
   } finally {
     vault.agent?.resume();

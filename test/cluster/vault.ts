@@ -28,6 +28,8 @@ export interface Vault extends AsyncDisposable {
   revokeServiceToken(): Promise<void>;
   /** Puts a new token into the file, which is replaced whole; without an agent nobody else does. */
   issueServiceToken(): Promise<void>;
+  /** Makes a token that lives for an hour; the result puts it into the file. */
+  prepareServiceToken(): Promise<() => Promise<void>>;
 }
 
 export interface VaultOptions {
@@ -101,12 +103,13 @@ async function start(closing: ClosingStack, options: VaultOptions): Promise<Omit
 
   const tokenFile = join(folder.path, "token");
   const ttl = options.tokenTtl ?? "24h";
-  const issueServiceToken = async (): Promise<void> => {
-    const made = await api.call("PUT", "auth/token/create-orphan", { policies: [SERVICE_POLICY], period: ttl });
+  const prepare = async (period: string): Promise<() => Promise<void>> => {
+    const made = await api.call("PUT", "auth/token/create-orphan", { policies: [SERVICE_POLICY], period });
     const { auth } = made as { auth: { client_token: string } };
     await writeFile(`${tokenFile}.new`, auth.client_token, { mode: 0o600 });
-    await rename(`${tokenFile}.new`, tokenFile);
+    return () => rename(`${tokenFile}.new`, tokenFile);
   };
+  const issueServiceToken = async (): Promise<void> => (await prepare(ttl))();
   let agent: ServerProcess | undefined;
   if (options.agent) agent = await startVaultAgent({ closing, api, addr, folder: folder.path, tokenFile, ttl });
   else await issueServiceToken();
@@ -126,6 +129,7 @@ async function start(closing: ClosingStack, options: VaultOptions): Promise<Omit
       await api.call("PUT", "auth/token/revoke", { token: (await readFile(tokenFile, "utf8")).trim() });
     },
     issueServiceToken,
+    prepareServiceToken: () => prepare("1h"),
   };
 }
 
