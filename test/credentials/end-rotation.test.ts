@@ -156,22 +156,25 @@ describe("CancelCredentialRotation", () => {
   });
 });
 
-test.each(["promote", "cancel", "reject"])(
-  "of %s and the other ways to end a rotation at once, one makes a revision",
-  async (first) => {
-    const live = await liveConnection(world);
-    const pending = await rotate(world, live);
-    await world.catalog.refresh();
-    const before = await revisionsOf(world, live);
-    const ways: Record<string, () => Promise<unknown>> = {
-      promote: () => failure(world.admin.promoteConnectionCredential(named(live, pending))),
-      cancel: () => failure(world.admin.cancelCredentialRotation(named(live, pending))),
-      reject: () => report(world, live, refused(pending)),
-    };
-    const others = Object.keys(ways).filter((way) => way !== first);
-    await Promise.all([first, ...others].map((way) => ways[way]!()));
-    await untilEnded(world, live);
-    expect(await revisionsOf(world, live)).toBe(before + 1);
-    expect((await statesOf(world, live)).filter((state) => state === "ACTIVE")).toHaveLength(1);
-  },
-);
+test.each([
+  ["promote", "cancel"],
+  ["cancel", "promote"],
+  ["promote", "reject"],
+  ["reject", "promote"],
+] as const)("of %s and %s at once one makes a revision", async (...both) => {
+  const live = await liveConnection(world);
+  const pending = await rotate(world, live);
+  const before = await revisionsOf(world, live);
+  const ways = {
+    promote: () => failure(world.admin.promoteConnectionCredential(named(live, pending))),
+    cancel: () => failure(world.admin.cancelCredentialRotation(named(live, pending))),
+    reject: () => report(world, live, refused(pending)),
+  };
+  const outcomes = await Promise.all(both.map((way) => ways[way]()));
+  await untilEnded(world, live);
+  await report(world, live, refused(pending)); // the driver has heard of it twice by now
+  expect(await revisionsOf(world, live)).toBe(before + 1);
+  expect((await statesOf(world, live)).filter((state) => state === "ACTIVE")).toHaveLength(1);
+  const reasons = outcomes.flatMap((outcome) => (outcome?.reason === undefined ? [] : [outcome.reason]));
+  expect(reasons.filter((reason) => reason !== ErrorReason.NO_ROTATION)).toEqual([]);
+});
