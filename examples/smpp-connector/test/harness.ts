@@ -25,6 +25,11 @@ export function sessionsOf(smsc: Smsc, systemId: string = acme.systemId) {
   return smsc.state().accounts.find((account) => account.systemId === systemId)?.sessions ?? [];
 }
 
+/** An account and its counters, as the vendor sees them. */
+export function accountOf(smsc: Smsc, systemId: string = acme.systemId) {
+  return smsc.state().accounts.find((account) => account.systemId === systemId);
+}
+
 /** An ENABLED connection with one endpoint and a credential, as the service would serve it. */
 export function connection(init: Exclude<MessageInitShape<typeof ConnectionSchema>, Connection> = {}): Connection {
   return create(ConnectionSchema, {

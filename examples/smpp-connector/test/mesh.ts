@@ -22,6 +22,10 @@ export interface MeshService {
   readonly reports: readonly ReportNodeStatusRequest[];
   /** The health reports in the order in which they came. */
   readonly health: readonly HealthReport[];
+  /** From now on this credential can't be had. */
+  withhold(credentialId: string): void;
+  /** How often one was asked for that can't be had. */
+  refusals(): number;
   /** How often a watch began, and with a token or without. */
   readonly watches: readonly { readonly resumed: boolean }[];
   /** A new revision with these connections. Returns its token. */
@@ -36,6 +40,8 @@ export async function runMesh(passwords: Readonly<Record<string, string>> = {}):
   const reports: ReportNodeStatusRequest[] = [];
   const health: HealthReport[] = [];
   const watches: { resumed: boolean }[] = [];
+  const withheld = new Set<string>();
+  let refusals = 0;
   let operator: Operator | undefined;
   let revision = 0;
   let changed = Promise.withResolvers<void>();
@@ -71,6 +77,10 @@ export async function runMesh(passwords: Readonly<Record<string, string>> = {}):
       router.service(OperatorService, {
         watchOperators,
         getConnectionCredential: ({ credentialId }) => {
+          if (withheld.has(credentialId)) {
+            refusals += 1;
+            throw new ConnectError("the secret store is away", Code.FailedPrecondition);
+          }
           const password = passwords[credentialId] ?? acme.password;
           return { secret: { credentialId, systemId: acme.systemId, password } };
         },
@@ -107,6 +117,8 @@ export async function runMesh(passwords: Readonly<Record<string, string>> = {}):
   return {
     url: `http://127.0.0.1:${port}`,
     reports,
+    withhold: (credentialId) => void withheld.add(credentialId),
+    refusals: () => refusals,
     health,
     watches,
     publish: (connections, operatorUid = uid) => {

@@ -19,20 +19,28 @@ interface RunOptions {
   readonly traffic?: boolean;
   /** Passwords by credential id. */
   readonly passwords?: Readonly<Record<string, string>>;
-  /** The clock of the budget of logins. */
-  readonly now?: () => number;
+  /** The clock of the health reports. */
+  readonly healthNow?: () => number;
 }
 
 /** A connector of this mesh service; `lines` is its story. */
-async function runConnector(mesh: MeshService, { intervalMs = 10_000, traffic = false, now }: RunOptions) {
+async function runConnector(
+  mesh: MeshService,
+  { intervalMs = 10_000, traffic = false, healthNow = Date.now }: RunOptions,
+) {
   const lines: string[] = [];
   const client = createMeshClient({ baseUrl: mesh.url });
   const catalog = await OperatorCatalog.start({ client });
   const reporter = NodeReporter.start({ client, node: { name: "test-node" } });
-  const health = HealthReporter.start({ client, catalog, node: { name: "test-node" }, intervalMs });
+  const later = (ms: number, action: () => void) => {
+    const timer = setTimeout(action, ms);
+    return () => clearTimeout(timer);
+  };
+  const clock = { now: healthNow, later };
+  const health = HealthReporter.start({ client, catalog, node: { name: "test-node" }, intervalMs, clock });
   const connector = new Connector({
     catalog,
-    credentials: new Credentials({ client, catalog, ...(now && { now }) }),
+    credentials: new Credentials({ client, catalog }),
     reporter,
     health,
     labels: { egress: "ams-1" },
