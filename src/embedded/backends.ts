@@ -30,7 +30,7 @@ export async function openEmbeddedBackends(
   closing.push("the database", () => database.close());
   const secrets = await openSecrets(folder);
   closing.push("the secret store", () => secrets.close());
-  const bus = new InProcessBus();
+  const bus = new InProcessBus({ logger });
   closing.push("the bus", () => bus.close());
   const cache = new InProcessCache();
   closing.push("the cache", () => cache.close());

@@ -18,17 +18,24 @@ const KEEP_MS = 20 * 60_000;
 export class LatestReports {
   readonly #links = new Map<string, Map<string, EncodedReport>>();
 
-  /** Takes a message of the stream. Which link it is about; undefined when it says nothing new, or nothing at all. */
+  /** Takes a message of the stream, where what comes later is as new or newer. Which link it is about; undefined when it says nothing new, or nothing at all. */
   take({ subject, data, sequence, time }: BusMessage): LinkId | undefined {
     const reporter = reporterOf(subject);
     if (reporter === undefined) return undefined;
-    const key = linkKey(reporter);
-    const nodes = this.#links.get(key) ?? new Map<string, EncodedReport>();
+    const nodes = this.#nodesOf(reporter);
     const known = nodes.get(reporter.node);
-    // A stream that was made anew counts from 1 again, but time goes on.
-    if (known !== undefined && sequence <= known.sequence && time <= known.time) return undefined;
+    if (known?.sequence === sequence && known.time.getTime() === time.getTime()) return undefined; // a follower that began anew
     nodes.set(reporter.node, { data, sequence, time });
-    this.#links.set(key, nodes);
+    return reporter;
+  }
+
+  /** Takes a copy of a report, unless the stream has told of that node already. */
+  takeCopy({ subject, data, sequence, time }: BusMessage): LinkId | undefined {
+    const reporter = reporterOf(subject);
+    if (reporter === undefined) return undefined;
+    const nodes = this.#nodesOf(reporter);
+    if (nodes.has(reporter.node)) return undefined;
+    nodes.set(reporter.node, { data, sequence, time });
     return reporter;
   }
 
@@ -53,6 +60,13 @@ export class LatestReports {
       if (nodes.size === 0) this.#links.delete(key);
     }
     return this.#links.size;
+  }
+
+  #nodesOf(link: LinkId): Map<string, EncodedReport> {
+    const key = linkKey(link);
+    let nodes = this.#links.get(key);
+    if (nodes === undefined) this.#links.set(key, (nodes = new Map()));
+    return nodes;
   }
 }
 

@@ -154,7 +154,7 @@ export class HealthTracker {
 
   /** A report's copy: what the bus brings later, or has brought, counts more. */
   takeCopy(message: BusMessage): void {
-    const link = this.#reports.take(message);
+    const link = this.#reports.takeCopy(message);
     if (link !== undefined) this.#markDirty(linkKey(link));
   }
 
