@@ -35,7 +35,8 @@ export class LiveLinks {
       this.#operators.set(entry.uid, { entry, connections });
       for (const connectionId of connections) changed.push({ operatorUid: entry.uid, connectionId });
       for (const connectionId of known?.connections ?? []) {
-        if (!connections.has(connectionId)) removed.push({ operatorUid: entry.uid, connectionId, operatorId: entry.id });
+        if (!connections.has(connectionId))
+          removed.push({ operatorUid: entry.uid, connectionId, operatorId: entry.id });
       }
     }
     for (const [operatorUid, { entry, connections }] of gone) {
