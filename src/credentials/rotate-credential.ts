@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromDate, type Duration, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { CredentialState, RotationMode, RotationRebind } from "@operator-management/contract/ops/v1/credential_pb.js";
 import { ChangeKind } from "@operator-management/contract/ops/v1/event_pb.js";
@@ -34,7 +34,7 @@ export interface RotateCredentialDeps {
   readonly now: () => Date;
 }
 
-const WINDOW: Partial<Duration> = { seconds: 7_200n };
+const WINDOW = { seconds: 7_200n };
 /** Whoever rotates back to one of these takes its secret along, so that the sweep may go on with the old version meanwhile. */
 const kept: readonly string[] = [CredentialState.CANCELLED, CredentialState.REJECTED, CredentialState.SUPERSEDED].map(
   stateText,

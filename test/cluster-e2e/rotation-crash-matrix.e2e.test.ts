@@ -31,7 +31,7 @@ interface KillPoint {
   readonly left: Counts;
 }
 
-type Reply = { readonly credential?: ConnectionCredential; readonly token: string };
+type Reply = { readonly credential?: ConnectionCredential | undefined; readonly token: string };
 
 /**
  * Invariant (consistency.md, test 8): whenever a pod dies in a rotation, every ACTIVE or PENDING version's secret is readable, a connection has
