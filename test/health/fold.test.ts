@@ -181,6 +181,11 @@ describe("a link is", () => {
       "DEGRADED WARNING BINDS_MISSING SLOT_BUSY",
       [report("a", [bind(), failed({ lastBindStatus: 5 })])],
     ],
+    [
+      "UP with a spare bind long down and a wanted one just now",
+      "UP",
+      [report("a", [bind(), failed(), failed({ unboundSince: agoBy(MINUTE) })])],
+    ],
     ["UP with more slots than wanted, one of them down", "UP", [report("a", [bind(), bind(), failed()])]],
     [
       "DEGRADED when a node died two minutes ago",
