@@ -6,7 +6,7 @@ import { help, parseOptions, UsageError, type Options } from "./options.ts";
 import { followCatalog, storyLogger } from "./service-story.ts";
 import { startTraffic } from "./traffic.ts";
 
-async function run({ url, node, labels, traffic }: Options): Promise<void> {
+async function run({ url, node, labels, traffic, reportIntervalMs }: Options): Promise<void> {
   const stopped = signalled();
   tell(node, `starting; the service should be at ${url}`);
   const client = createMeshClient({ baseUrl: url });
@@ -16,7 +16,13 @@ async function run({ url, node, labels, traffic }: Options): Promise<void> {
   const unfollow = followCatalog(catalog, service);
   const epoch = BigInt(Date.now());
   const reporter = NodeReporter.start({ client, node: { name: node, epoch, labels }, logger });
-  const health = HealthReporter.start({ client, catalog, node: { name: node, epoch }, logger });
+  const health = HealthReporter.start({
+    client,
+    catalog,
+    node: { name: node, epoch },
+    intervalMs: reportIntervalMs,
+    logger,
+  });
   const credentials = new Credentials({ client, catalog });
   const connector = new Connector({ catalog, credentials, reporter, health, labels, tell });
   const stopTraffic = traffic ? startTraffic(() => connector.links, tell) : () => undefined;

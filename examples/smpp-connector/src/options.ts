@@ -5,9 +5,10 @@ export const help = `SMPP connector: binds to operators as the Operator Manageme
 
   npm run connector -- --label egress=ams-1
 
-  --label KEY=VALUE   a label of this node, for connections with a node_selector; may be repeated
-  --traffic           send test messages, as many as rate and window of each ENABLED connection allow
-  --help              print this
+  --label KEY=VALUE           a label of this node, for connections with a node_selector; may be repeated
+  --traffic                   send test messages, as many as rate and window of each ENABLED connection allow
+  --report-interval SECONDS   between two health reports, 1 to 120 (default 10)
+  --help                      print this
 
 Environment:
   OPS_URL    the service's address (default http://127.0.0.1:3020)
@@ -22,6 +23,8 @@ export interface Options {
   readonly node: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly traffic: boolean;
+  /** Between two health reports, in milliseconds. */
+  readonly reportIntervalMs: number;
 }
 
 /** The command line or the environment is wrong; the message says how to put it right. */
@@ -50,6 +53,7 @@ export function parseOptions(args: readonly string[], env: Readonly<Record<strin
     node,
     labels: Object.fromEntries((values.label ?? []).map(labelOf)),
     traffic: values.traffic ?? false,
+    reportIntervalMs: seconds("--report-interval", values["report-interval"] ?? "10", 1, 120) * 1_000,
   };
 }
 
@@ -60,12 +64,19 @@ function parsed(args: readonly string[]) {
       options: {
         label: { type: "string", multiple: true },
         traffic: { type: "boolean" },
+        "report-interval": { type: "string" },
         help: { type: "boolean", short: "h" },
       },
     }).values;
   } catch (cause) {
     throw new UsageError("an argument is not known or lacks its value; --help lists them", { cause });
   }
+}
+
+function seconds(option: string, text: string, min: number, max: number): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw new UsageError(`${option} must be ${min} to ${max} seconds`);
+  return value;
 }
 
 function labelOf(text: string): [key: string, value: string] {

@@ -49,7 +49,8 @@ test("SIGTERM ends it also while it waits for the service", async () => {
 test("--help names every option and variable", async () => {
   const { exited, output } = connector({}, "--help");
   expect(await exited).toBe(0);
-  for (const word of ["--label", "--traffic", "--help", "OPS_URL", "OPS_NODE"]) expect(output()).toContain(word);
+  for (const word of ["--label", "--traffic", "--report-interval", "--help", "OPS_URL", "OPS_NODE"])
+    expect(output()).toContain(word);
 });
 
 test("a mistake on the command line is said in words, without a stack", async () => {
@@ -68,10 +69,14 @@ test("options come from the command line and the environment", () => {
     node: "n1",
     labels: { egress: "ams=1" },
     traffic: true,
+    reportIntervalMs: 10_000,
   });
+  expect(parseOptions(["--report-interval", "2.5"], {})).toMatchObject({ reportIntervalMs: 2_500 });
   for (const [args, env] of [
     [["--label", "egress"], {}],
     [["--unknown"], {}],
+    [["--report-interval", "0"], {}],
+    [["--report-interval", "often"], {}],
     [[], { OPS_URL: "ops:3020" }],
   ] as const) {
     expect(() => parseOptions(args, env)).toThrow(UsageError);
