@@ -72,6 +72,15 @@ export class Child {
     return this.#end("SIGKILL");
   }
 
+  /** Holds it still, as a frozen machine does, until `resume`. */
+  pause(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process.kill("SIGCONT");
+  }
+
   #end(signal: NodeJS.Signals): Promise<number | string> {
     this.#expected = true;
     this.#process.kill(signal);

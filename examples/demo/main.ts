@@ -1,11 +1,20 @@
 import { parseArgs } from "node:util";
 import { crash } from "./acts/crash.ts";
+import { degradeByErrors } from "./acts/errors.ts";
+import { degradeByLatency } from "./acts/latency.ts";
 import { moveEndpoint } from "./acts/move.ts";
 import { onboard } from "./acts/onboard.ts";
 import { mistypePassword } from "./acts/password.ts";
 import { changeRate } from "./acts/rate.ts";
+import { loseReceiver } from "./acts/receiver.ts";
+import { readRecord } from "./acts/record.ts";
+import { rotateBothValid } from "./acts/rotate-both-valid.ts";
+import { rotateReplaced } from "./acts/rotate-replace.ts";
+import { rotateAtSwitch } from "./acts/rotate-switch.ts";
+import { fallSilent, nobodyReports } from "./acts/silence.ts";
 import { start } from "./acts/start.ts";
 import { stop } from "./acts/stop.ts";
+import { throttle } from "./acts/throttle.ts";
 import { Narrator } from "./narrator.ts";
 import { Stage } from "./stage.ts";
 
@@ -14,11 +23,11 @@ const HELP = `The demo: the service, an SMSC simulator and a connector on this m
   npm run demo
   npm run demo -- --logs   also prints what the three processes write
 
-Takes about a minute, uses free ports and a temporary folder, and leaves nothing behind. Exits with 0 when everything was
+Takes three to four minutes, uses free ports and a temporary folder, and leaves nothing behind. Exits with 0 when everything was
 as it should be; otherwise it says which step failed and shows the last log lines of each process.
 `;
 
-const LONGEST_MINUTES = 5;
+const LONGEST_MINUTES = 8;
 const LOG_LINES = 12;
 
 const HINTS = `
@@ -70,11 +79,21 @@ async function main(logs: boolean): Promise<number> {
 async function play(stage: Stage): Promise<void> {
   const cast = await start(stage);
   await onboard(stage, cast);
+  await degradeByErrors(stage, cast);
   await changeRate(stage, cast);
+  await degradeByLatency(stage, cast);
+  await throttle(stage, cast);
   await moveEndpoint(stage, cast);
   const wrong = await mistypePassword(stage, cast);
+  await loseReceiver(stage, cast);
+  const replaced = await rotateReplaced(stage, cast);
+  const trustedAgain = await fallSilent(stage, cast);
+  const rotated = [replaced, await rotateAtSwitch(stage, cast), await rotateBothValid(stage, cast)];
+  await trustedAgain();
+  await nobodyReports(stage, cast);
+  await readRecord(stage, cast);
   await crash(stage, cast);
-  await stop(stage, [cast.acme.password, cast.sola.password, cast.hub.password, wrong]);
+  await stop(stage, [cast.acme.password, cast.sola.password, cast.hub.password, wrong, ...rotated]);
 }
 
 function tellFailure({ children, narrator }: Stage, error: unknown): void {

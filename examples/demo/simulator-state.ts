@@ -7,8 +7,35 @@ export interface VendorSession {
   readonly since: string;
 }
 
+/** What a vendor has counted of an account. */
+export interface VendorTotals {
+  readonly bindsAccepted: number;
+  /** The most at once. */
+  readonly bindsPeak: number;
+  readonly bindsRefused: Readonly<Record<string, number>>;
+  readonly failedLogins: number;
+  /** How often it was locked for failed logins. */
+  readonly locks: number;
+  /** submit_sm by what they were answered. */
+  readonly submits: Readonly<Record<string, number>>;
+}
+
+export interface VendorAccount {
+  readonly systemId: string;
+  readonly maxBinds: number;
+  readonly sessions: readonly VendorSession[];
+  readonly totals: VendorTotals;
+}
+
+/** A message that a vendor has taken. */
+export interface VendorMessage {
+  readonly number: number;
+  /** Whether the connector was told ESME_ROK; false too while the answer is under way. */
+  readonly answered: boolean;
+}
+
 export interface SimulatorState {
-  readonly accounts: readonly { readonly systemId: string; readonly sessions: readonly VendorSession[] }[];
+  readonly accounts: readonly VendorAccount[];
   readonly totals: {
     readonly bindsAccepted: number;
     readonly bindsRefused: Readonly<Record<string, number>>;
@@ -19,8 +46,21 @@ export interface SimulatorState {
 
 /** What GET /state of the simulator's control port says. */
 export async function simulatorState(controlPort: number, signal: AbortSignal): Promise<SimulatorState> {
-  const response = await fetch(`http://127.0.0.1:${controlPort}/state`, { signal });
-  return (await response.json()) as SimulatorState;
+  return (await callSimulator(controlPort, "GET", "/state", undefined, signal)) as SimulatorState;
+}
+
+/** Calls the simulator's control port. Rejects unless it agrees. */
+export async function callSimulator(
+  controlPort: number,
+  method: string,
+  path: string,
+  body: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const url = `http://127.0.0.1:${controlPort}${path}`;
+  const response = await fetch(url, { method, signal, ...(body !== undefined && { body: JSON.stringify(body) }) });
+  if (!response.ok) throw new Error(`the simulator answered ${response.status} to ${method} ${path}`);
+  return response.json();
 }
 
 export function sessionIds(sessions: readonly VendorSession[]): string {

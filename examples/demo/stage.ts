@@ -3,13 +3,20 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeToken, type AdminClient } from "@operator-management/client";
-import { createAdminClient } from "@operator-management/client/node";
+import { decodeToken, type AdminClient, type MeshClient } from "@operator-management/client";
+import { createAdminClient, createMeshClient } from "@operator-management/client/node";
 import type { NodeStatus } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { Child, type ChildOptions, type Line } from "./child.ts";
 import type { Narrator } from "./narrator.ts";
-import { simulatorState, type SimulatorState, type VendorSession } from "./simulator-state.ts";
-import { until } from "./wait.ts";
+import {
+  callSimulator,
+  simulatorState,
+  type SimulatorState,
+  type VendorAccount,
+  type VendorMessage,
+  type VendorSession,
+} from "./simulator-state.ts";
+import { until, type Patience } from "./wait.ts";
 
 /** The connector's name in the fleet. */
 export const NODE = "demo-connector";
@@ -17,12 +24,20 @@ export const NODE = "demo-connector";
 /** What opening the database for the first time may take on a busy machine, in milliseconds. */
 const START_TIMEOUT = 120_000;
 
+/** Seconds between two health reports: shorter than usual, so that the demo is. */
+const REPORT_INTERVAL = 2;
+
+/** Messages per call. */
+const PAGE = 1_000;
+
 /** An account as the simulator takes it. */
 export interface Account {
   readonly systemId: string;
   readonly password: string;
   readonly maxBinds: number;
   readonly systemType?: string;
+  /** As the simulator's README has it. */
+  readonly behaviour?: object;
 }
 
 /** A change that the service has acknowledged. */
@@ -42,6 +57,7 @@ export class Stage {
   readonly #children: Child[] = [];
   readonly #watch: Pick<ChildOptions, "onLine" | "onSurprise">;
   #admin: AdminClient | undefined;
+  #mesh: MeshClient | undefined;
   #controlPort = 0;
 
   private constructor(
@@ -72,6 +88,12 @@ export class Stage {
     return this.#admin;
   }
 
+  /** As a router calls it. */
+  get mesh(): MeshClient {
+    if (this.#mesh === undefined) throw new Error("the service has not been started yet");
+    return this.#mesh;
+  }
+
   get children(): readonly Child[] {
     return this.#children;
   }
@@ -96,9 +118,12 @@ export class Stage {
       OPS_METRICS_PORT: "0",
       OPS_LOG_FORMAT: "json",
     });
-    const line = await this.#until("the service is ready", () => child.find(/"ready":true/), START_TIMEOUT);
+    const line = await this.#until("the service is ready", () => child.find(/"ready":true/), {
+      timeoutMs: START_TIMEOUT,
+    });
     const baseUrl = `http://127.0.0.1:${this.port}`;
     this.#admin ??= createAdminClient({ baseUrl, tokenFile: join(this.dataFolder, "admin-token") });
+    this.#mesh ??= createMeshClient({ baseUrl });
     return line;
   }
 
@@ -112,16 +137,36 @@ export class Stage {
   }
 
   startConnector(): Child {
-    return this.#start("connector", "examples/smpp-connector/src/main.ts", ["--traffic"], {
-      OPS_URL: `http://127.0.0.1:${this.port}`,
-      OPS_NODE: NODE,
-    });
+    return this.#start(
+      "connector",
+      "examples/smpp-connector/src/main.ts",
+      ["--traffic", `--report-interval=${REPORT_INTERVAL}`],
+      {
+        OPS_URL: `http://127.0.0.1:${this.port}`,
+        OPS_NODE: NODE,
+      },
+    );
   }
 
   async setAccount({ systemId, ...account }: Account): Promise<void> {
-    const url = `http://127.0.0.1:${this.#controlPort}/accounts/${systemId}`;
-    const { ok, status } = await fetch(url, { method: "PUT", body: JSON.stringify(account), signal: this.signal });
-    if (!ok) throw new Error(`the simulator answered ${status} to PUT /accounts/${systemId}`);
+    await callSimulator(this.#controlPort, "PUT", `/accounts/${systemId}`, account, this.signal);
+  }
+
+  /** Makes the simulator do something: one of its actions. */
+  async vendorDoes(...actions: readonly object[]): Promise<void> {
+    await callSimulator(this.#controlPort, "POST", "/actions", actions, this.signal);
+  }
+
+  /** The messages that a vendor has of an account, after this number. */
+  async vendorBook(systemId: string, after: number): Promise<readonly VendorMessage[]> {
+    const messages: VendorMessage[] = [];
+    for (;;) {
+      const path = `/accounts/${systemId}/messages?limit=${PAGE}&after=${messages.at(-1)?.number ?? after}`;
+      const page = await callSimulator(this.#controlPort, "GET", path, undefined, this.signal);
+      const { messages: more } = page as { readonly messages: readonly VendorMessage[] };
+      messages.push(...more);
+      if (more.length < PAGE) return messages;
+    }
   }
 
   vendorState(): Promise<SimulatorState> {
@@ -130,8 +175,15 @@ export class Stage {
 
   /** The bound sessions of an account, oldest first. */
   async sessions(systemId: string): Promise<readonly VendorSession[]> {
+    return (await this.account(systemId)).sessions;
+  }
+
+  /** An account as its vendor sees it. */
+  async account(systemId: string): Promise<VendorAccount> {
     const { accounts } = await this.vendorState();
-    return accounts.find((account) => account.systemId === systemId)?.sessions ?? [];
+    const account = accounts.find((each) => each.systemId === systemId);
+    if (account === undefined) throw new Error(`the simulator has no account ${systemId}`);
+    return account;
   }
 
   /** The connector as the service's fleet view shows it. */
@@ -150,8 +202,12 @@ export class Stage {
     return Date.now();
   }
 
-  until<T>(what: string, ask: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
-    return this.#until(what, ask);
+  until<T>(
+    what: string,
+    ask: () => T | undefined | false | Promise<T | undefined | false>,
+    patience?: Patience,
+  ): Promise<T> {
+    return this.#until(what, ask, patience);
   }
 
   /** Kills whatever still runs and removes the folder. */
@@ -160,8 +216,8 @@ export class Stage {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  #until<T>(what: string, ask: () => T | undefined | false | Promise<T | undefined | false>, timeoutMs?: number) {
-    return until(what, ask, this.signal, timeoutMs);
+  #until<T>(what: string, ask: () => T | undefined | false | Promise<T | undefined | false>, patience?: Patience) {
+    return until(what, ask, this.signal, patience);
   }
 
   #start(name: string, file: string, args: readonly string[], env: Readonly<Record<string, string>>): Child {

@@ -27,7 +27,23 @@ export interface VendorPorts {
 }
 
 const seconds = (value: number) => ({ seconds: BigInt(value) });
-const reconnect = { initial: seconds(1), max: seconds(30) };
+// Shorter than a vendor's sheet would have it, so that the demo is.
+const reconnect = { initial: seconds(1), max: seconds(2) };
+const timers = { bind: seconds(2), enquireLink: seconds(5), enquireLinkResponse: seconds(1), missed: 2 };
+const throttle = { pause: seconds(1), floorPercent: 10, recoverPercent: 30, recoverInterval: seconds(2) };
+/** The thresholds are nearly the defaults; what takes minutes there takes seconds here. */
+const healthPolicy = {
+  errorRatioWarning: 0.1,
+  errorRatioCritical: 0.2,
+  goodStreak: 2,
+  reportIntervalsUntilUnknown: 2,
+  bindsMissingAfter: seconds(15),
+  alertHold: seconds(2),
+};
+/** hub-one is the second choice where another supplier is the first: a smaller share of the messages. */
+const SECOND_CHOICE_WEIGHT = 50;
+export const acmeNetwork = "26201";
+export const solaNetwork = "65501";
 
 /** Three suppliers, in the shapes that public SMPP manuals have. Names and passwords are made up, the latter anew in each run. */
 export function vendors(ports: VendorPorts): { acme: Vendor; sola: Vendor; hub: Vendor } {
@@ -45,6 +61,7 @@ function acme(ports: VendorPorts): Vendor {
     networks: 1,
     operator: {
       displayName: "Acme Mobilfunk",
+      healthPolicy,
       kind: OperatorKind.MNO,
       countries: ["DE"],
       connections: {
@@ -54,9 +71,11 @@ function acme(ports: VendorPorts): Vendor {
           binds: [{ role: BindRole.TRX, count: 2 }],
           maxBinds: 2,
           throughput: { maxSegmentsPerSecond: 30, window: 10 },
+          timers,
+          throttle,
           reconnect,
           tlvs: [{ tag: "0x1402", type: TlvType.CSTRING, value: { case: "attribute", value: "mccmnc" } }],
-          coverage: [{ kind: { case: "mccmnc", value: "26201" } }],
+          coverage: [{ kind: { case: "mccmnc", value: acmeNetwork } }],
         },
       },
     },
@@ -75,6 +94,7 @@ function sola(ports: VendorPorts): Vendor {
     networks: 4,
     operator: {
       displayName: "Sola Portal",
+      healthPolicy,
       kind: OperatorKind.AGGREGATOR,
       countries: ["ZA"],
       connections: {
@@ -89,7 +109,7 @@ function sola(ports: VendorPorts): Vendor {
           throughput: { maxSegmentsPerSecond: 20, window: 10 },
           timers: { enquireLink: seconds(60), inactivity: seconds(300) },
           reconnect,
-          coverage: ["65501", "65502", "65507", "65510"].map((value) => ({ kind: { case: "mccmnc", value } })),
+          coverage: [solaNetwork, "65502", "65507", "65510"].map((value) => ({ kind: { case: "mccmnc", value } })),
         },
       },
     },
@@ -104,13 +124,14 @@ function hub(ports: VendorPorts): Vendor {
   return {
     operatorId: "hub-one",
     connectionId: "main",
-    story: `an aggregator: ${networks.length} networks, at most 2 binds, window 20, a password of 20 characters`,
+    story: `an aggregator: ${networks.length + 2} networks, two of them as the others' second choice; at most 2 binds, window 20, a password of 20 characters`,
     systemId: "opsplatform",
     password: password(20),
     maxBinds: 2,
-    networks: networks.length,
+    networks: networks.length + 2,
     operator: {
       displayName: "Hub One",
+      healthPolicy,
       kind: OperatorKind.AGGREGATOR,
       connections: {
         main: {
@@ -121,7 +142,13 @@ function hub(ports: VendorPorts): Vendor {
           maxBinds: 2,
           throughput: { maxSegmentsPerSecond: 10, window: 20 },
           reconnect,
-          coverage: networks.map((value) => ({ kind: { case: "mccmnc", value } })),
+          coverage: [
+            ...networks.map((value) => ({ kind: { case: "mccmnc" as const, value } })),
+            ...[acmeNetwork, solaNetwork].map((value) => ({
+              kind: { case: "mccmnc" as const, value },
+              weight: SECOND_CHOICE_WEIGHT,
+            })),
+          ],
         },
       },
     },

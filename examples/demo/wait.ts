@@ -9,16 +9,23 @@ export function expectThat(condition: boolean, otherwise: string): asserts condi
 }
 
 const POLL_INTERVAL = 15;
+const TIMEOUT = 30_000;
+
+/** How long to wait, and how often to look, in milliseconds. */
+export interface Patience {
+  readonly timeoutMs?: number | undefined;
+  readonly pollMs?: number | undefined;
+}
 
 /**
  * Asks again and again until the answer is neither undefined nor false, and returns it. Rejects with {@link StepFailed} after
- * `timeoutMs`, saying what was awaited, and with the signal's reason when it aborts.
+ * `timeoutMs` (default 30 s), saying what was awaited, and with the signal's reason when it aborts.
  */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,
   signal: AbortSignal,
-  timeoutMs = 30_000,
+  { timeoutMs = TIMEOUT, pollMs = POLL_INTERVAL }: Patience = {},
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
@@ -26,6 +33,6 @@ export async function until<T>(
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
     if (Date.now() > end) throw new StepFailed(`waited ${timeoutMs / 1000} s for this: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

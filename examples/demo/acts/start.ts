@@ -1,7 +1,12 @@
 import type { Stage } from "../stage.ts";
 import { vendors } from "../vendors.ts";
 
+/** Failed logins after which the vendors lock an account. */
+export const LOCKED_AFTER = 4;
+
 export interface Cast extends ReturnType<typeof vendors> {
+  /** Where acme is at first. */
+  readonly acmePort: number;
   /** Where acme moves to later. */
   readonly acmeNewPort: number;
 }
@@ -16,11 +21,19 @@ export async function start(stage: Stage): Promise<Cast> {
   );
   const [acme = 0, acmeNewPort = 0, solaTx = 0, solaRx = 0, hub = 0] = await stage.startSimulator(5);
   narrator.say(`simulator: SMPP on ports ${[acme, acmeNewPort, solaTx, solaRx, hub].join(", ")}`);
-  const cast = { ...vendors({ acme, solaTx, solaRx, hub }), acmeNewPort };
+  const cast = { ...vendors({ acme, solaTx, solaRx, hub }), acmePort: acme, acmeNewPort };
+  const behaviour = { lock: { after: LOCKED_AFTER, within: 900, for: 1800 } };
   for (const { systemId, password, maxBinds, systemType } of [cast.acme, cast.sola, cast.hub]) {
-    await stage.setAccount({ systemId, password, maxBinds, ...(systemType !== undefined && { systemType }) });
+    await stage.setAccount({
+      systemId,
+      password,
+      maxBinds,
+      behaviour,
+      ...(systemType !== undefined && { systemType }),
+    });
   }
   narrator.say("simulator: the vendors opened three accounts, each with 2 binds at most");
+  narrator.detail(`and lock one for half an hour after ${LOCKED_AFTER} failed logins`);
 
   const connector = stage.startConnector();
   await stage.until("the connector waits", () => connector.find(/not there yet/));
