@@ -6,6 +6,8 @@ import type { ObservedReport } from "./fold-input.ts";
 
 const SHORTEST_INTERVAL_MS = 5_000;
 const LONGEST_INTERVAL_MS = 120_000;
+/** Longer than anything here is asked about; what a broken clock says beyond it is not believed. */
+const LONGEST_SPAN_MS = 366 * 86_400_000;
 
 /** One node's latest report at one moment. Times and spans in milliseconds, by the stream's clock. */
 export interface Observer {
@@ -38,8 +40,12 @@ export function observe({ report, sequence, time }: ObservedReport, config: Link
     standing: report.leaving ? "left" : now >= silentAt ? "silent" : "live",
     silentAt,
     binds: report.binds.map((status) => seeBind(status, config)),
-    lasted: (start) => Math.max(0, made - timestampMs(start)) + Math.max(0, now - arrived),
+    lasted: (start) => within(made - timestampMs(start)) + within(now - arrived),
   };
+}
+
+function within(span: number): number {
+  return Math.min(Math.max(0, span), LONGEST_SPAN_MS);
 }
 
 /** When the node made the report, by its own clock, which only differences may be taken to. */

@@ -46,6 +46,7 @@ async function* messages(
   context: Pick<HandlerContext, "signal" | "values">,
 ): AsyncGenerator<WatchHealthResponse, void, undefined> {
   const open = deps.watchers.open(context.signal, context.values.get(resetStreamKey));
+  open.progress.inSnapshot = true; // from first to last: a reader that takes nothing for a while loses its place
   let ending: unknown;
   try {
     for await (const message of watchHealth(deps, request, open.signal)) {

@@ -59,7 +59,7 @@ export function startHealth(deps: HealthPartDeps): HealthPart {
   closing.push("the tracker", () => tracker.close());
   const recorder = new TransitionRecorder({ bus, tracker, catalog, logger, now });
   closing.push("the recorder", () => recorder.close());
-  const mirror = new ReportMirror({ cache });
+  const mirror = new ReportMirror({ cache, now });
   closing.push("the mirror", () => mirror.close());
   const consumer = consumeReports({
     bus,

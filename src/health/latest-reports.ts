@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { HealthReportSchema, type HealthReport } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { BusMessage } from "../backends/bus/bus.ts";
 import type { ObservedReport } from "./fold.ts";
-import { linkKey, reporterOf, type LinkId } from "./subjects.ts";
+import { linkKey, reporterOf, type LinkId, type Reporter } from "./subjects.ts";
 
 /** A report as the stream holds it: some fifth of the decoded one's size. */
 interface EncodedReport {
@@ -13,6 +13,11 @@ interface EncodedReport {
 
 /** Reports are kept by the stream for 20 minutes; so long they can matter here. */
 const KEEP_MS = 20 * 60_000;
+/** A report of 192 binds with all their texts; what is larger is nobody's report. */
+const MOST_BYTES = 256 * 1024;
+/** Far above any fleet: what a sender that makes up names can cost. */
+const MOST_LINKS = 100_000;
+const MOST_NODES = 64;
 
 /** The latest report of every node about every link, as the stream has them. */
 export class LatestReports {
@@ -21,8 +26,8 @@ export class LatestReports {
   /** Takes a message of the stream, where what comes later is as new or newer. Which link it is about; undefined when it says nothing new, or nothing at all. */
   take({ subject, data, sequence, time }: BusMessage): LinkId | undefined {
     const reporter = reporterOf(subject);
-    if (reporter === undefined) return undefined;
-    const nodes = this.#nodesOf(reporter);
+    const nodes = reporter && data.length <= MOST_BYTES ? this.#roomFor(reporter) : undefined;
+    if (reporter === undefined || nodes === undefined) return undefined;
     const known = nodes.get(reporter.node);
     if (known?.sequence === sequence && known.time.getTime() === time.getTime()) return undefined; // a follower that began anew
     nodes.set(reporter.node, { data, sequence, time });
@@ -32,9 +37,8 @@ export class LatestReports {
   /** Takes a copy of a report, unless the stream has told of that node already. */
   takeCopy({ subject, data, sequence, time }: BusMessage): LinkId | undefined {
     const reporter = reporterOf(subject);
-    if (reporter === undefined) return undefined;
-    const nodes = this.#nodesOf(reporter);
-    if (nodes.has(reporter.node)) return undefined;
+    const nodes = reporter && this.#roomFor(reporter);
+    if (reporter === undefined || nodes === undefined || nodes.has(reporter.node)) return undefined;
     nodes.set(reporter.node, { data, sequence, time });
     return reporter;
   }
@@ -44,9 +48,9 @@ export class LatestReports {
     const nodes = this.#links.get(linkKey(link));
     if (nodes === undefined) return [];
     return nodes
-      .values()
-      .flatMap(({ data, sequence, time }) => {
-        const report = decodeReport(data, link);
+      .entries()
+      .flatMap(([node, { data, sequence, time }]) => {
+        const report = decodeReport(data, { ...link, node });
         return report === undefined ? [] : [{ report, sequence, time }];
       })
       .toArray();
@@ -62,19 +66,30 @@ export class LatestReports {
     return this.#links.size;
   }
 
-  #nodesOf(link: LinkId): Map<string, EncodedReport> {
-    const key = linkKey(link);
-    let nodes = this.#links.get(key);
-    if (nodes === undefined) this.#links.set(key, (nodes = new Map()));
-    return nodes;
+  /** Where the node's report of the link goes; undefined when there is no room for one more. */
+  #roomFor(reporter: Reporter): Map<string, EncodedReport> | undefined {
+    const key = linkKey(reporter);
+    const nodes = this.#links.get(key);
+    if (nodes !== undefined) return nodes.has(reporter.node) || nodes.size < MOST_NODES ? nodes : undefined;
+    if (this.#links.size >= MOST_LINKS) return undefined;
+    const fresh = new Map<string, EncodedReport>();
+    this.#links.set(key, fresh);
+    return fresh;
   }
 }
 
-/** The report in the message; undefined when it can't be read, or is about another link than its subject says. */
-export function decodeReport(data: Uint8Array, { operatorUid, connectionId }: LinkId): HealthReport | undefined {
+/**
+ * The report in the message; undefined when it can't be read, or is about another link or of another node than its subject says: a node may
+ * publish on its own subjects only.
+ */
+export function decodeReport(
+  data: Uint8Array,
+  { operatorUid, connectionId, node }: Reporter,
+): HealthReport | undefined {
   try {
     const report = fromBinary(HealthReportSchema, data);
-    return report.operatorUid === operatorUid && report.connectionId === connectionId ? report : undefined;
+    const fits = report.operatorUid === operatorUid && report.connectionId === connectionId && report.node === node;
+    return fits ? report : undefined;
   } catch {
     return undefined; // the durable consumer keeps it as a dead letter
   }

@@ -1,5 +1,5 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { and, desc, eq, gte, lt, or } from "drizzle-orm";
+import { and, desc, eq, gte, lt, or, sql } from "drizzle-orm";
 import type { Database, Transaction } from "../db/db.ts";
 import { healthTransition } from "../db/schema.ts";
 
@@ -29,9 +29,15 @@ export async function insertTransition(db: Database, row: TransitionRow): Promis
   await db.insert(healthTransition).values(row).onConflictDoNothing();
 }
 
-/** Removes what is older. */
-export async function deleteTransitionsBefore(db: Database, time: Timestamp): Promise<void> {
-  await db.delete(healthTransition).where(lt(healthTransition.time, time));
+/** Removes some of what is older. Returns how many. */
+export async function deleteTransitionsBefore(db: Database, time: Timestamp, limit: number): Promise<number> {
+  const { operatorUid, connectionId, time: at } = healthTransition;
+  const some = db.select({ operatorUid, connectionId, at }).from(healthTransition).where(lt(at, time)).limit(limit);
+  const removed = await db
+    .delete(healthTransition)
+    .where(sql`(${operatorUid}, ${connectionId}, ${at}) in ${some}`)
+    .returning({ operatorUid });
+  return removed.length;
 }
 
 /** Transitions, newest first. */

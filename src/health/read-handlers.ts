@@ -19,6 +19,8 @@ import { decodePageToken, encodePageToken, hashArguments } from "../rpc/page-tok
 import type { HealthTracker } from "./tracker.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
+/** With every observer's view, which is computed for the page alone. */
+const MOST_WITH_OBSERVERS = 100;
 /** A page ends before it would be larger, unless its first operator alone is. */
 const MAX_PAGE_BYTES = 3 * 1024 * 1024;
 
@@ -45,7 +47,7 @@ export function getHealth(
     const { entries, notFound } = wanted(catalog, operatorIds);
     const page = pageOf(deps, entries, {
       after,
-      size: pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize,
+      size: Math.min(pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize, includeObservers ? MOST_WITH_OBSERVERS : Infinity),
       includeObservers,
     });
     return create(GetHealthResponseSchema, {

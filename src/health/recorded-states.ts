@@ -12,7 +12,11 @@ export interface RecordedState {
   readonly sequence: number;
   /** When the stream took it. */
   readonly time: Date;
+  /** How often in a row it went back to the state before, each time within minutes: processes that don't agree, or a link that flaps. */
+  readonly reversals: number;
 }
+
+const REVERSAL_MS = 5 * 60_000;
 
 /** The last recorded transition of every link, as the stream OPS_STATE has them. */
 export class RecordedStates {
@@ -28,28 +32,30 @@ export class RecordedStates {
   }
 
   /** What this process has recorded itself. False when something newer is known. */
-  note(link: LinkId, state: RecordedState): boolean {
+  note(link: LinkId, state: Omit<RecordedState, "reversals">): boolean {
     const key = linkKey(link);
     const known = this.#links.get(key);
     if (known !== undefined && state.sequence <= known.sequence && state.time <= known.time) return false;
-    this.#links.set(key, state);
+    const reversed =
+      known !== undefined &&
+      state.transition.to === known.transition.from &&
+      state.time.getTime() - known.time.getTime() < REVERSAL_MS;
+    this.#links.set(key, { ...state, reversals: reversed ? known.reversals + 1 : 0 });
     return true;
   }
 
   of(link: LinkId): RecordedState | undefined {
     return this.#links.get(linkKey(link));
   }
-
-  drop(link: LinkId): void {
-    this.#links.delete(linkKey(link));
-  }
 }
 
 /** What the fold wants to know of a link's last transition. */
 export function forFold(state: RecordedState | undefined): FoldInput["recorded"] {
   if (state?.transition.time === undefined) return undefined;
-  const { to, grade, reason, time, cause } = state.transition;
-  return { state: to, grade, reason, time: timestampDate(time), cause };
+  const { to, grade, reason, cause } = state.transition;
+  // Not later than the stream took it: a recorder whose clock is ahead must not hold anything back.
+  const time = new Date(Math.min(timestampDate(state.transition.time).getTime(), state.time.getTime()));
+  return { state: to, grade, reason, time, cause };
 }
 
 /** The transition in the message; undefined when it can't be read. */

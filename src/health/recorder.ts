@@ -1,6 +1,10 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { decodeToken, encodeToken, type Position } from "@operator-management/client";
-import { HealthTransitionSchema, type HealthTransition } from "@operator-management/contract/ops/v1/health_pb.js";
+import {
+  HealthTransitionSchema,
+  type HealthTransition,
+  type OperationalState,
+} from "@operator-management/contract/ops/v1/health_pb.js";
 import type { Logger } from "pino";
 import { WrongLastSequenceError, type Bus } from "../backends/bus/bus.ts";
 import { sameBytes } from "../catalog/bytes.ts";
@@ -18,6 +22,13 @@ const ROUND_DEADLINE_MS = 10_000;
 const PAUSE_AFTER_FAILURE_MS = 5_000;
 const LINKS_PER_ROUND = 500;
 const AT_ONCE = 16;
+/** How long a record that was made with a newer configuration than this process has is left alone. */
+const BEHIND_MS = 60_000;
+const LOOK_AGAIN_MS = 1_000;
+/** A link that flaps is recorded as it does, so many times; then ever more seldom. */
+const FREE_REVERSALS = 6;
+const FIRST_HOLD_MS = 5_000;
+const LONGEST_HOLD_MS = 5 * 60_000;
 /** A verdict that no report brought is recorded by whoever comes first: at random, so that mostly nobody comes second. */
 const MAX_DELAY_MS = 2_000;
 
@@ -26,7 +37,7 @@ export interface RecorderDeps {
   readonly bus: Pick<Bus, "publish" | "lastMessage">;
   readonly tracker: Pick<
     HealthTracker,
-    "compute" | "entryOf" | "recordedOf" | "noteRecorded" | "reached" | "subscribe"
+    "of" | "compute" | "entryOf" | "recordedOf" | "noteRecorded" | "reached" | "subscribe"
   >;
   readonly catalog: Pick<Catalog, "position">;
   readonly logger: Pick<Logger, "warn">;
@@ -62,19 +73,24 @@ export class TransitionRecorder {
 
   /**
    * Records the link's state if it differs from the last recorded one. Resolves when it is recorded, by whomever, or there is nothing to
-   * record. @throws BusUnavailableError, or the signal's reason; then it is to be tried again
+   * record (yet). @throws BusUnavailableError, WrongLastSequenceError when others were faster time and again, the signal's reason; then it is to be
+   * tried again
    */
   async consider(link: LinkId, signal: AbortSignal): Promise<void> {
     const { tracker, bus } = this.#deps;
     let missed: RecordedState | undefined;
     for (let attempt = 1; ; attempt++) {
       const recorded = tracker.recordedOf(link);
-      const transition = this.#transition(link, recorded);
-      if (transition === undefined) return;
+      const next = this.#next(link, recorded);
+      if (next === undefined) return;
+      if ("afterMs" in next) {
+        this.#due.set(linkKey(link), { link, from: performance.now() + next.afterMs });
+        return;
+      }
       // Refused, and yet nobody recorded anything newer: the stream has lost what was recorded.
       const lost = recorded !== undefined && recorded === missed;
       try {
-        await this.#publish(link, transition, lost ? 0 : (recorded?.sequence ?? 0), signal);
+        await this.#publish(link, next, lost ? 0 : (recorded?.sequence ?? 0), signal);
         return;
       } catch (error) {
         if (!(error instanceof WrongLastSequenceError) || attempt === ATTEMPTS) throw error;
@@ -86,6 +102,13 @@ export class TransitionRecorder {
     }
   }
 
+  /** The same within seconds, for nobody to wait for. */
+  considerLater(link: LinkId): void {
+    const key = linkKey(link);
+    if (this.#due.has(key)) return;
+    this.#due.set(key, { link, from: performance.now() + Math.random() * (this.#deps.maxDelayMs ?? MAX_DELAY_MS) });
+  }
+
   async close(): Promise<void> {
     this.#unsubscribe();
     clearInterval(this.#timer);
@@ -94,11 +117,10 @@ export class TransitionRecorder {
   }
 
   /** A change that time or the configuration brought wakes no consumer. */
-  #noteChange({ kind, link }: HealthChange): void {
-    if (kind !== "state" || this.#due.has(linkKey(link))) return;
-    if (this.#transition(link, this.#deps.tracker.recordedOf(link)) === undefined) return;
-    const from = performance.now() + Math.random() * (this.#deps.maxDelayMs ?? MAX_DELAY_MS);
-    this.#due.set(linkKey(link), { link, from });
+  #noteChange(change: HealthChange): void {
+    if (change.kind !== "state") return;
+    const last = this.#deps.tracker.recordedOf(change.link)?.transition;
+    if (differs(change.link.health, last)) this.considerLater(change.link);
   }
 
   /** Never rejects. */
@@ -111,10 +133,7 @@ export class TransitionRecorder {
       // Silence is a verdict only of somebody who has heard all there is.
       const last = await bus.lastMessage("OPS_HEALTH", signal);
       await tracker.reached("reports", last?.sequence ?? 0, signal);
-      await mapConcurrently(links, AT_ONCE, async (link) => {
-        await this.consider(link, signal);
-        this.#due.delete(linkKey(link));
-      });
+      await mapConcurrently(links, AT_ONCE, (link) => this.#recordOne(link, signal));
       this.#failing = false;
     } catch (error) {
       if (this.#closing.signal.aborted) return;
@@ -125,29 +144,55 @@ export class TransitionRecorder {
     }
   }
 
+  async #recordOne(link: LinkId, signal: AbortSignal): Promise<void> {
+    this.#due.delete(linkKey(link));
+    try {
+      await this.consider(link, signal);
+    } catch (error) {
+      this.considerLater(link);
+      if (!(error instanceof WrongLastSequenceError)) throw error;
+    }
+  }
+
   #dueNow(): LinkId[] {
     const now = performance.now();
     if (now < this.#notBefore) return [];
+    const { tracker } = this.#deps;
     const links: LinkId[] = [];
     for (const [key, { link, from }] of this.#due) {
       if (from > now) continue;
-      if (this.#transition(link, this.#deps.tracker.recordedOf(link)) === undefined) this.#due.delete(key);
+      const health = tracker.of("", link.operatorUid, link.connectionId);
+      if (health === undefined || !differs(health, tracker.recordedOf(link)?.transition)) this.#due.delete(key);
       else links.push(link);
       if (links.length === LINKS_PER_ROUND) break;
     }
     return links;
   }
 
-  /** What is to be recorded of the link now; undefined when its state is the recorded one, or this process knows less than who recorded it. */
-  #transition(link: LinkId, recorded: RecordedState | undefined): HealthTransition | undefined {
+  /** What is to be recorded of the link now, or after how long to look again; undefined when its state is the recorded one. */
+  #next(
+    link: LinkId,
+    recorded: RecordedState | undefined,
+  ): HealthTransition | { readonly afterMs: number } | undefined {
     const { tracker, catalog, now } = this.#deps;
     const folded = tracker.compute(link);
     const entry = tracker.entryOf(link);
-    const last = recorded?.transition;
-    if (folded === undefined || entry === undefined || !differs(folded.health, last)) return undefined;
-    if (last !== undefined && isAheadOf(last.token, catalog.position)) return undefined;
+    if (folded === undefined || entry === undefined || !differs(folded.health, recorded?.transition)) return undefined;
+    const afterMs = recorded === undefined ? 0 : this.#holdMs(folded.health.state, recorded);
+    if (afterMs > 0) return { afterMs };
     const token = encodeToken(catalog.position);
-    return transitionTo(folded, { ...link, operatorId: entry.id }, last, { now: now(), token });
+    return transitionTo(folded, { ...link, operatorId: entry.id }, recorded?.transition, { now: now(), token });
+  }
+
+  /** How long the recorded state is left alone still, in milliseconds. */
+  #holdMs(state: OperationalState, { transition, time, reversals }: RecordedState): number {
+    const age = Math.max(0, this.#deps.now().getTime() - time.getTime());
+    // Whoever recorded it knew a newer configuration; unless that is lost, it comes here within seconds.
+    const behind = age < BEHIND_MS && isAheadOf(transition.token, this.#deps.catalog.position);
+    // Processes that don't agree (a clock that is wrong, two releases with other rules) would overwrite each other for ever.
+    const back = state === transition.from && reversals >= FREE_REVERSALS;
+    const hold = back ? Math.min(FIRST_HOLD_MS * 2 ** (reversals - FREE_REVERSALS), LONGEST_HOLD_MS) : 0;
+    return Math.max(hold - age, behind ? LOOK_AGAIN_MS : 0);
   }
 
   async #publish(link: LinkId, transition: HealthTransition, last: number, signal: AbortSignal): Promise<void> {

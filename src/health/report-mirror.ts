@@ -4,8 +4,8 @@ import type { Cache } from "../backends/cache/cache.ts";
 import { mapConcurrently } from "../map-concurrently.ts";
 import { reporterOf, reportSubject } from "./subjects.ts";
 
-/** As long as the stream keeps them. */
-const TTL_MS = 20 * 60_000;
+/** As long as the stream keeps them. A key is for so long a time, so that nodes that are gone go with it. */
+const PERIOD_MS = 20 * 60_000;
 const FLUSH_INTERVAL_MS = 1_000;
 const AT_ONCE = 16;
 /** Operators whose reports wait to be mirrored; more are left out, for the next report to try. */
@@ -19,11 +19,13 @@ type Mirrored = Pick<BusMessage, "subject" | "data" | "sequence" | "time">;
  */
 export class ReportMirror {
   readonly #cache: Cache;
+  readonly #now: () => Date;
   readonly #flusher: Flusher;
   #waiting = new Map<string, Map<string, Uint8Array>>();
 
-  constructor({ cache }: { readonly cache: Cache }) {
+  constructor({ cache, now }: { readonly cache: Cache; readonly now: () => Date }) {
     this.#cache = cache;
+    this.#now = now;
     // The cache itself says once per outage that it doesn't answer.
     this.#flusher = new Flusher({
       flush: () => this.#flush(),
@@ -44,12 +46,15 @@ export class ReportMirror {
     this.#flusher.wake();
   }
 
-  /** The copies of these operators' reports, as the bus would bring them. @throws CacheUnavailableError */
+  /** The copies of these operators' reports, of each node the latest first. @throws CacheUnavailableError */
   async load(operatorUids: readonly string[], take: (message: BusMessage) => void): Promise<void> {
     await mapConcurrently(operatorUids, AT_ONCE, async (operatorUid) => {
-      for (const [field, value] of await this.#cache.getFields(keyOf(operatorUid))) {
-        const message = decode(operatorUid, field, value);
-        if (message !== undefined) take(message);
+      const period = this.#period();
+      for (const key of [keyOf(operatorUid, period), keyOf(operatorUid, period - 1)]) {
+        for (const [field, value] of await this.#cache.getFields(key)) {
+          const message = decode(operatorUid, field, value);
+          if (message !== undefined) take(message);
+        }
       }
     });
   }
@@ -62,14 +67,18 @@ export class ReportMirror {
     const batch = this.#waiting;
     this.#waiting = new Map();
     await mapConcurrently([...batch], AT_ONCE, ([operatorUid, fields]) =>
-      this.#cache.setFields(keyOf(operatorUid), fields, TTL_MS),
+      this.#cache.setFields(keyOf(operatorUid, this.#period()), fields, 2 * PERIOD_MS),
     );
+  }
+
+  #period(): number {
+    return Math.floor(this.#now().getTime() / PERIOD_MS);
   }
 }
 
 /** The braces make all keys of an operator live on one node. */
-function keyOf(operatorUid: string): string {
-  return `ops:{${operatorUid}}:reports`;
+function keyOf(operatorUid: string, period: number): string {
+  return `ops:{${operatorUid}}:reports:${period}`;
 }
 
 /** Sequence and time as two numbers of 8 bytes, then the report. */

@@ -4,6 +4,11 @@ export interface LinkId {
   readonly connectionId: string;
 }
 
+/** Names one node's view of a link. */
+export interface Reporter extends LinkId {
+  readonly node: string;
+}
+
 const REPORT_PREFIX = "ops.health.v1.";
 const STATE_PREFIX = "ops.state.v1.";
 
@@ -29,7 +34,7 @@ export function stateSubject(link: LinkId): string {
 }
 
 /** Whose report it is; undefined when it can't be a report's subject. */
-export function reporterOf(subject: string): (LinkId & { readonly node: string }) | undefined {
+export function reporterOf(subject: string): Reporter | undefined {
   const [operatorUid, connectionId, node, ...more] = after(REPORT_PREFIX, subject);
   if (!operatorUid || !connectionId || !node || more.length > 0) return undefined;
   return { operatorUid, connectionId, node };

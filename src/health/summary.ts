@@ -1,4 +1,5 @@
 import { timestampMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { WindowOccurrence } from "@operator-management/contract/ops/v1/maintenance_pb.js";
 import type { ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
 
 /** Everything of a link's health but its figures, as one text: what differs in it is worth telling at once. */
@@ -17,8 +18,16 @@ export function summaryOf(health: ConnectionHealth): string {
     health.holders.join(","),
     health.currentLimit,
     window === undefined ? "" : `${window.windowId} ${ms(window.start)} ${ms(window.end)}`,
-    health.upcomingWindows.map(({ windowId, start, end }) => `${windowId} ${ms(start)} ${ms(end)}`).join(","),
+    plan(health.upcomingWindows),
   ].join("|");
+}
+
+/** The first and the last, and how many: what is told of a plan at once; the rest follows with the figures. */
+function plan(windows: readonly WindowOccurrence[]): string {
+  return [
+    windows.length,
+    ...[windows.at(0), windows.at(-1)].map((each) => `${each?.windowId} ${ms(each?.start)} ${ms(each?.end)}`),
+  ].join(" ");
 }
 
 function ms(time: Timestamp | undefined): number {

@@ -3,20 +3,23 @@ import type { Logger } from "pino";
 import type { Bus, BusMessage, Following } from "../backends/bus/bus.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { CatalogEntry } from "../catalog/entry.ts";
-import { foldConnection, type Folded } from "./fold.ts";
+import type { Folded } from "./fold.ts";
 import { LatestReports } from "./latest-reports.ts";
+import { LinkFolds } from "./link-folds.ts";
 import { LiveLinks } from "./live-links.ts";
-import { forFold, RecordedStates, type RecordedState } from "./recorded-states.ts";
+import { RecordedStates, type RecordedState } from "./recorded-states.ts";
 import { linkKey, linkOfKey, type LinkId } from "./subjects.ts";
 import { summaryOf } from "./summary.ts";
 
-/** Folds between two turns of the event loop: some milliseconds of work. */
-const SLICE = 50;
+/** Milliseconds of work between two turns of the event loop. */
+const SLICE_MS = 10;
 const RECHECK_INTERVAL_MS = 500;
 const FORGET_INTERVAL_MS = 60_000;
 
 /** A live link and its health, as last computed. */
 export interface TrackedLink extends LinkId {
+  /** `linkKey` of it. */
+  readonly key: string;
   readonly operatorId: string;
   /** Without the observers' own views, which are computed when somebody asks for them. */
   readonly health: ConnectionHealth;
@@ -25,7 +28,7 @@ export interface TrackedLink extends LinkId {
 /** What became of a link: `state`, another verdict or another set of binds; `figures`, the same with other rates and counts. */
 export type HealthChange =
   | { readonly kind: "state" | "figures"; readonly link: TrackedLink }
-  | { readonly kind: "removed"; readonly link: LinkId & { readonly operatorId: string } };
+  | { readonly kind: "removed"; readonly link: Omit<TrackedLink, "health"> };
 
 /** What a tracker needs. */
 export interface TrackerDeps {
@@ -38,9 +41,10 @@ export interface TrackerDeps {
 }
 
 interface Tracked {
-  link: TrackedLink;
-  summary: string;
-  recheckAt: number;
+  readonly link: TrackedLink;
+  readonly summary: string;
+  readonly version: number;
+  readonly recheckAt: number;
 }
 
 /**
@@ -57,11 +61,13 @@ export class HealthTracker {
   readonly #states = new RecordedStates();
   readonly #links = new Map<string, Tracked>();
   readonly #live = new LiveLinks();
+  readonly #folds: LinkFolds;
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<(change: HealthChange) => void>();
   readonly #followings: readonly Following[];
   readonly #unsubscribe: () => void;
   readonly #timers: readonly NodeJS.Timeout[];
+  #version = 0;
   #turn: NodeJS.Immediate | undefined;
   #catalogChanged = true;
   #positions = { reports: 0, states: 0 };
@@ -69,6 +75,11 @@ export class HealthTracker {
 
   constructor(deps: TrackerDeps) {
     this.#deps = deps;
+    this.#folds = new LinkFolds({
+      ...deps,
+      reports: (link) => this.#reports.of(link),
+      recorded: (link) => this.#states.of(link),
+    });
     const reports = deps.bus.follow("OPS_HEALTH", (message) => this.#takeReport(message));
     const states = deps.bus.follow("OPS_STATE", (message) => this.#takeState(message));
     this.#followings = [states, reports];
@@ -93,16 +104,22 @@ export class HealthTracker {
     return this.#links.get(key)?.link.health;
   }
 
-  /** All live links. */
-  links(): IteratorObject<TrackedLink> {
-    this.#readCatalog();
-    return this.#links.values().map(({ link }) => link);
+  /** Rises with everything that is computed anew. */
+  get version(): number {
+    return this.#version;
   }
 
-  /** The link's health computed now, with every observer's view; undefined when there is no such live link. */
+  /** All live links, or those computed anew since a version. */
+  links(since = 0): IteratorObject<TrackedLink> {
+    this.#readCatalog();
+    const links = this.#links.values();
+    return (since === 0 ? links : links.filter(({ version }) => version > since)).map(({ link }) => link);
+  }
+
+  /** The link's health computed now, with every observer's view; undefined when there is no such live link, or it can't be computed. */
   compute(link: LinkId): Folded | undefined {
     const entry = this.entryOf(link);
-    return entry && this.#fold(entry, link);
+    return entry && this.#folds.fold(entry, link);
   }
 
   /** The operator of a live link. */
@@ -117,7 +134,7 @@ export class HealthTracker {
   }
 
   /** A transition that this process recorded: its own copy need not come back over the bus first. */
-  noteRecorded(link: LinkId, state: RecordedState): void {
+  noteRecorded(link: LinkId, state: Omit<RecordedState, "reversals">): void {
     if (this.#states.note(link, state)) this.#markDirty(linkKey(link));
   }
 
@@ -190,15 +207,10 @@ export class HealthTracker {
   #work(): void {
     this.#turn = undefined;
     this.#readCatalog();
-    let left = SLICE;
+    const until = performance.now() + SLICE_MS;
     for (const key of this.#dirty) {
-      if (left-- === 0) break;
-      try {
-        this.#evaluate(key);
-      } catch (error) {
-        // A defect: the link keeps the health it has, and the others theirs.
-        this.#deps.logger.error({ err: error, link: key }, "a link's health could not be computed");
-      }
+      this.#evaluate(key);
+      if (performance.now() >= until) break;
     }
     if (this.#dirty.size > 0) this.#wake();
   }
@@ -211,8 +223,8 @@ export class HealthTracker {
     const { changed, removed } = this.#live.read(catalog);
     for (const link of removed) {
       this.#links.delete(linkKey(link));
-      this.#states.drop(link);
-      this.#tell({ kind: "removed", link });
+      this.#folds.forget(link);
+      this.#tell({ kind: "removed", link: { ...link, key: linkKey(link) } });
     }
     for (const link of changed) this.#markDirty(linkKey(link));
   }
@@ -222,23 +234,14 @@ export class HealthTracker {
     const id = linkOfKey(key);
     const entry = this.#live.has(id) ? this.#live.entryOf(id.operatorUid) : undefined;
     if (entry === undefined) return; // reports of links that are not known (yet)
-    const { health, recheckAt } = this.#fold(entry, id);
+    const folded = this.#folds.fold(entry, id);
+    if (folded === undefined) return;
+    const { health, recheckAt } = folded;
+    const known = this.#links.get(key);
     const summary = summaryOf(health);
-    const kind = summary === this.#links.get(key)?.summary ? "figures" : "state";
-    const link = { ...id, operatorId: entry.id, health: withoutObservers(health) };
-    this.#links.set(key, { link, summary, recheckAt: recheckAt?.getTime() ?? Infinity });
-    this.#tell({ kind, link });
-  }
-
-  #fold({ operator }: CatalogEntry, link: LinkId): Folded {
-    return foldConnection({
-      operator,
-      connectionId: link.connectionId,
-      reports: this.#reports.of(link),
-      now: this.#deps.now(),
-      recorded: forFold(this.#states.of(link)),
-      knownNodes: this.#deps.knownNodes(),
-    });
+    const link = { ...id, key, operatorId: entry.id, health: withoutObservers(health) };
+    this.#links.set(key, { link, summary, version: ++this.#version, recheckAt: recheckAt?.getTime() ?? Infinity });
+    this.#tell({ kind: summary === known?.summary ? "figures" : "state", link });
   }
 
   #recheck(): void {

@@ -1,4 +1,4 @@
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "pino";
 import {
   PoisonMessageError,
@@ -20,6 +20,8 @@ export const TRANSITION_CONSUMER: ConsumerSpec = { stream: "OPS_STATE", durable:
 /** How long transitions are kept in the database. */
 const KEEP_MS = 90 * 24 * 60 * 60_000;
 const FORGET_INTERVAL_MS = 60 * 60_000;
+const ROWS_PER_PART = 1_000;
+const MOST_PARTS = 100;
 
 /** What the writer needs. */
 export interface TransitionWriterDeps {
@@ -37,11 +39,6 @@ export function storeTransitions({ bus, db, logger, now }: TransitionWriterDeps)
     const row = rowOf(message);
     try {
       await insertTransition(db, row);
-      const time = now().getTime();
-      if (time - forgotAt >= FORGET_INTERVAL_MS) {
-        await deleteTransitionsBefore(db, timestampFromDate(new Date(time - KEEP_MS)));
-        forgotAt = time;
-      }
       failing = false;
     } catch (error) {
       if (isAboutTheRow(error)) throw new PoisonMessageError("the database refuses its values", { cause: error });
@@ -51,7 +48,26 @@ export function storeTransitions({ bus, db, logger, now }: TransitionWriterDeps)
       }
       throw error;
     }
+    const time = now().getTime();
+    if (time - forgotAt < FORGET_INTERVAL_MS) return;
+    forgotAt = time;
+    try {
+      await forgetTransitions(db, timestampFromDate(new Date(time - KEEP_MS)));
+    } catch (error) {
+      // The transition is stored; the old ones can wait.
+      logger.warn(
+        { err: typedDatabaseError(error) },
+        "old transitions of links were not removed; trying again in an hour",
+      );
+    }
   });
+}
+
+/** Removes what is older, in parts that each take milliseconds. */
+async function forgetTransitions(db: Database, before: Timestamp): Promise<void> {
+  for (let part = 0; part < MOST_PARTS; part++) {
+    if ((await deleteTransitionsBefore(db, before, ROWS_PER_PART)) < ROWS_PER_PART) return;
+  }
 }
 
 /** @throws PoisonMessageError */

@@ -9,15 +9,14 @@ import {
   type WatchHealthResponse,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Catalog } from "../catalog/catalog.ts";
-import { linkKey, linkOfKey, type LinkId } from "./subjects.ts";
-import type { HealthChange, HealthTracker } from "./tracker.ts";
+import type { HealthTracker, TrackedLink } from "./tracker.ts";
 
 const DEFAULT_HEARTBEAT_MS = 10_000;
 const LINKS_PER_MESSAGE = 200;
 
 /** What health watches read from. */
 export interface HealthWatchSources {
-  readonly tracker: Pick<HealthTracker, "links" | "of" | "compute" | "subscribe">;
+  readonly tracker: Pick<HealthTracker, "version" | "links" | "of" | "compute" | "subscribe">;
   readonly catalog: Pick<Catalog, "position">;
   readonly now: () => Date;
 }
@@ -31,81 +30,73 @@ export async function* watchHealth(
   request: WatchHealthRequest,
   signal: AbortSignal,
 ): AsyncGenerator<WatchHealthResponse, void, undefined> {
+  const { tracker } = sources;
   const heartbeatMs =
     request.heartbeatInterval === undefined ? DEFAULT_HEARTBEAT_MS : durationMs(request.heartbeatInterval);
   const operators = new Set(request.operatorIds);
-  const pending = new Pending(sources.tracker, (operatorId) => operators.size === 0 || operators.has(operatorId));
+  const pending = new Pending(tracker, ({ operatorId }) => operators.size === 0 || operators.has(operatorId));
   try {
-    for (const link of sources.tracker.links()) pending.add({ kind: "state", link });
+    let told = tracker.version;
+    for (const link of tracker.links()) pending.add(link);
     let complete = false;
     let heartbeatAt = 0;
     for (;;) {
       signal.throwIfAborted();
-      const links = pending
-        .take(LINKS_PER_MESSAGE)
-        .map(([id, operatorId]) => linkHealth(sources, request, id, operatorId));
-      const completes: boolean = !complete && !pending.urgent;
+      const links = pending.take(LINKS_PER_MESSAGE).map((link) => linkHealth(sources, request, link));
+      const completes: boolean = !complete && !pending.some;
       if (links.length > 0 || completes || performance.now() >= heartbeatAt) {
         complete ||= completes;
         yield message(sources, links, completes);
         heartbeatAt = performance.now() + heartbeatMs;
       }
       await pending.next(heartbeatAt - performance.now(), signal);
-      if (performance.now() >= heartbeatAt) pending.promote();
+      if (performance.now() < heartbeatAt) continue;
+      const since = told;
+      told = tracker.version;
+      for (const link of tracker.links(since)) pending.add(link);
     }
   } finally {
     pending.close();
   }
 }
 
+type NamedLink = Omit<TrackedLink, "health">;
+
 /** What a watch still has to send. */
 class Pending {
-  readonly #urgent = new Map<string, string>();
-  readonly #figures = new Map<string, string>();
+  readonly #links = new Map<string, NamedLink>();
   readonly #unsubscribe: () => void;
-  readonly #matches: (operatorId: string) => boolean;
+  readonly #matches: (link: NamedLink) => boolean;
   #wake: (() => void) | undefined;
 
-  constructor(tracker: Pick<HealthTracker, "subscribe">, matches: (operatorId: string) => boolean) {
+  constructor(tracker: Pick<HealthTracker, "subscribe">, matches: (link: NamedLink) => boolean) {
     this.#matches = matches;
-    this.#unsubscribe = tracker.subscribe((change) => this.add(change));
+    this.#unsubscribe = tracker.subscribe(({ kind, link }) => {
+      if (kind !== "figures") this.add(link);
+    });
   }
 
-  get urgent(): boolean {
-    return this.#urgent.size > 0;
+  get some(): boolean {
+    return this.#links.size > 0;
   }
 
-  add({ kind, link }: HealthChange): void {
-    if (!this.#matches(link.operatorId)) return;
-    const key = linkKey(link);
-    if (kind === "figures") {
-      this.#figures.set(key, link.operatorId);
-      return;
-    }
-    this.#urgent.set(key, link.operatorId);
+  add(link: NamedLink): void {
+    if (!this.#matches(link)) return;
+    this.#links.set(link.key, link);
     this.#wake?.();
   }
 
-  /** So many of those that are due, with their operators' ids. */
-  take(count: number): [LinkId, string][] {
-    const taken = this.#urgent.entries().take(count).toArray();
-    for (const [key] of taken) {
-      this.#urgent.delete(key);
-      this.#figures.delete(key);
-    }
-    return taken.map(([key, operatorId]) => [linkOfKey(key), operatorId]);
+  /** So many of them. */
+  take(count: number): NamedLink[] {
+    const taken = this.#links.values().take(count).toArray();
+    for (const { key } of taken) this.#links.delete(key);
+    return taken;
   }
 
-  /** Figures are due too. */
-  promote(): void {
-    for (const [key, operatorId] of this.#figures) this.#urgent.set(key, operatorId);
-    this.#figures.clear();
-  }
-
-  /** Resolves when something is due, or after the time; rejects with the signal's reason. */
+  /** Resolves when there is something to send, or after the time; rejects with the signal's reason. */
   async next(ms: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.urgent) return;
+    if (this.some) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const aborted = (): void => reject(signal.reason);
     const timer = setTimeout(resolve, Math.max(ms, 0));
@@ -129,13 +120,12 @@ class Pending {
 function linkHealth(
   { tracker }: HealthWatchSources,
   { includeObservers }: WatchHealthRequest,
-  id: LinkId,
-  operatorId: string,
+  { operatorUid, operatorId, connectionId }: NamedLink,
 ): LinkHealth {
   const health = includeObservers
-    ? tracker.compute(id)?.health
-    : tracker.of(operatorId, id.operatorUid, id.connectionId);
-  return create(LinkHealthSchema, { ...id, operatorId, ...(health && { health }) });
+    ? tracker.compute({ operatorUid, connectionId })?.health
+    : tracker.of(operatorId, operatorUid, connectionId);
+  return create(LinkHealthSchema, { operatorUid, connectionId, operatorId, ...(health && { health }) });
 }
 
 function message(

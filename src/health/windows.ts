@@ -10,7 +10,7 @@ import { recurringStarts } from "./windows-starts.ts";
 
 const DAY_MS = 86_400_000;
 const AHEAD_MS = 90 * DAY_MS;
-const MOST_UPCOMING = 100;
+const MOST_UPCOMING = 20;
 /** The longest an occurrence may last. */
 const LONGEST_MS = 7 * DAY_MS;
 
@@ -18,7 +18,7 @@ const LONGEST_MS = 7 * DAY_MS;
 export interface Windows {
   /** In force; of several the one that ends last. */
   readonly current: WindowOccurrence | undefined;
-  /** Those that begin in the next 90 days, in order of time, at most 100. */
+  /** Those that begin in the next 90 days, in order of time, at most 20. */
   readonly upcoming: WindowOccurrence[];
   /** Whether all that are in force keep the binds; true when none is. */
   readonly keepBinds: boolean;
@@ -74,16 +74,22 @@ function occurrences(window: MaintenanceWindow, fromOperator: boolean, now: numb
   });
 }
 
-const known = new WeakMap<MaintenanceWindow, { readonly day: number; readonly starts: readonly number[] }>();
+/** Recurrences that are kept counted out; an installation has some thousands. */
+const MOST_KNOWN = 20_000;
+const known = new Map<string, { readonly day: number; readonly starts: readonly number[] }>();
 
-/** Counting out a recurrence takes milliseconds and is asked with every report, so a window keeps what it has for the day. */
+/** Counting out a recurrence takes milliseconds, so what was counted is kept for the day, for all windows that recur alike. */
 function startsOf(window: MaintenanceWindow, now: number): readonly number[] {
   const day = Math.floor(now / DAY_MS);
-  let counted = known.get(window);
+  const key = `${window.start ? timestampMs(window.start) : ""} ${window.timeZone} ${window.rrule}`;
+  let counted = known.get(key);
   if (counted?.day !== day) {
     // Back to what was in force 7 days before.
     counted = { day, starts: recurringStarts(window, day * DAY_MS - 2 * LONGEST_MS, (day + 1) * DAY_MS + AHEAD_MS) };
-    known.set(window, counted);
+    known.delete(key); // the first of the map are those that were longest not counted
+    known.set(key, counted);
+    const [oldest] = known.keys();
+    if (known.size > MOST_KNOWN && oldest !== undefined) known.delete(oldest);
   }
   return counted.starts;
 }

@@ -41,7 +41,14 @@ function repeatedCoverage(coverage: readonly CoverageEntry[], list: string): Fie
   });
 }
 
+/** Counting out a recurrence takes milliseconds, in every process. */
+const MOST_RECURRING = 10;
+
 function windowViolations(windows: readonly MaintenanceWindow[], list: string): FieldViolation[] {
+  const recurring = windows.filter(({ rrule }) => rrule !== "").length;
+  if (recurring > MOST_RECURRING) {
+    return [{ field: list, description: `has ${recurring} recurring windows; at most ${MOST_RECURRING} are possible` }];
+  }
   return windows.flatMap((window, index) => {
     const problem = windowProblem(window);
     return problem === undefined

@@ -162,7 +162,7 @@ async function nextChange(catalog: Catalog, ms: number, signal: AbortSignal): Pr
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const aborted = (): void => reject(signal.reason);
   const timer = setTimeout(resolve, Math.max(ms, 0));
-  const unsubscribe = catalog.subscribe(resolve);
+  const unsubscribe = catalog.subscribe(() => resolve());
   signal.addEventListener("abort", aborted);
   try {
     await promise;

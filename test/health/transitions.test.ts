@@ -1,4 +1,4 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   HealthReportSchema,
   HealthTransitionSchema,
@@ -136,10 +136,61 @@ describe("transitions of a link", () => {
     bus.follow("OPS_DLQ", ({ subject }) => void letters.push(subject));
     const forged = create(HealthReportSchema, { ...reportOf(acme, "conn-1", 2), connectionId: "other" });
     const { signal } = new AbortController();
-    const { toBinary } = await import("@bufbuild/protobuf");
     await bus.publish(`ops.health.v1.${acme.uid}.main.conn-1`, toBinary(HealthReportSchema, forged), { signal });
     await until("it is a dead letter", () => letters.length === 1);
     expect(letters).toEqual(["ops.dlq.v1.OPS_HEALTH"]);
     expect(stateOn(pod)).toBe(UNKNOWN);
+  });
+
+  test("a node can't speak for another on a subject of its own", async () => {
+    const pod = start();
+    await publishReport(bus, reportOf(acme, "victim", 2));
+    await until("it is UP", () => stateOn(pod) === UP);
+    const forged = reportOf(acme, "victim", 0, { leaving: true });
+    const { signal } = new AbortController();
+    await bus.publish(`ops.health.v1.${acme.uid}.main.evil`, toBinary(HealthReportSchema, forged), { signal });
+    await until("it is read", () => pod.tracker.counts.reports === 2);
+    expect(stateOn(pod)).toBe(UP);
+  });
+
+  test("times that no clock can have are survived", async () => {
+    const pod = start();
+    const [first, last] = [-62_135_596_800n, 253_402_300_799n]; // the years 1 and 9999
+    await publishReport(
+      bus,
+      reportOf(acme, "conn-1", 2, { reportTime: { seconds: last }, lastGoodTime: { seconds: first } }),
+    );
+    await until("it is UP", () => stateOn(pod) === UP);
+    const wild = { reportTime: { seconds: 2n ** 63n - 1n }, lastGoodTime: { seconds: -(2n ** 63n) } };
+    await publishReport(bus, reportOf(acme, "conn-1", 0, wild));
+    await until("it is DOWN", () => stateOn(pod) === DOWN);
+    await until("it is recorded", () => transitions.length === 2);
+  });
+
+  test("a link that was deleted and undeleted is recorded as before", async () => {
+    const pod = start();
+    await publishReport(bus, reportOf(acme, "conn-1", 2));
+    await until("UP is recorded", () => transitions.length === 1);
+    pod.setOperators();
+    await until("it is gone", () => stateOn(pod) === undefined);
+    pod.setOperators(acme);
+    await publishReport(bus, reportOf(acme, "conn-1", 0));
+    await until("DOWN is recorded", () => transitions.length === 2);
+    expect(told()).toEqual([
+      [UNKNOWN, UP],
+      [UP, DOWN],
+    ]);
+  });
+
+  test("pods that don't agree, as one's clock is wrong, don't overwrite each other for ever", async () => {
+    start();
+    const ahead = start({ now: () => new Date(Date.now() + 60_000) });
+    for (let count = 0; count < 40; count++) {
+      await publishReport(bus, reportOf(acme, "conn-1", 2));
+      await until("it is read", () => ahead.tracker.counts.reports > count);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(transitions.length).toBeGreaterThan(1); // they do disagree
+    expect(transitions.length).toBeLessThan(12);
   });
 });

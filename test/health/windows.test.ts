@@ -201,12 +201,12 @@ describe("a recurring window", () => {
     expect(windowsOf([window], "2026-06-03T03:20:00Z").current?.end).toEqual(at("2026-06-03T04:00:00Z"));
   });
 
-  it("every hour for a quarter of a century is cut at 100 occurrences", () => {
+  it("every hour for a quarter of a century is cut at 20 occurrences", () => {
     const window = recurring("FREQ=HOURLY", "2000-01-01T00:00:00Z", "Europe/Berlin", {
       duration: durationFromMs(60_000),
     });
     const { upcoming, current } = windowsOf([window], "2026-06-01T00:00:30Z");
-    expect(upcoming).toHaveLength(100);
+    expect(upcoming).toHaveLength(20);
     expect(current?.start).toEqual(at("2026-06-01T00:00:00Z"));
   });
 

@@ -465,7 +465,7 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   currentWindow?: WindowOccurrence | undefined;
 
   /**
-   * Occurrences that begin in the next 90 days, in order of time; at most 100.
+   * Occurrences that begin in the next 90 days, in order of time; at most 20.
    *
    * @generated from field: repeated ops.v1.WindowOccurrence upcoming_windows = 41;
    */

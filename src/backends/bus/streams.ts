@@ -32,7 +32,7 @@ export const streams: Readonly<Record<StreamName, StreamSettings>> = {
    */
   OPS_STATE: { subject: "ops.state.v1.>", retention: "limits", perSubject: 500 },
   /** Messages that nobody can use, for a look: `ops.dlq.v1.<stream>`. */
-  OPS_DLQ: { subject: "ops.dlq.v1.>", retention: "limits", maxAgeMs: 30 * DAY_MS },
+  OPS_DLQ: { subject: "ops.dlq.v1.>", retention: "limits", perSubject: 1_000, maxAgeMs: 30 * DAY_MS },
   /** How far the durable consumers are with a message that fails again and again: `ops.attempts.v1.<stream>.<durable>`. */
   OPS_ATTEMPTS: { subject: "ops.attempts.v1.>", retention: "limits", perSubject: 1, maxAgeMs: DAY_MS },
 };
