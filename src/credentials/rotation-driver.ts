@@ -101,9 +101,11 @@ export class RotationDriver {
   }
 
   /** Takes what a node found out. Of a version that isn't pending as far as this pod knows, nothing is done. Never throws. */
-  observe(evidence: BindEvidence): void {
-    const { credentialId, outcome } = evidence;
-    if (!this.#isPending(evidence, credentialId)) return;
+  observe(told: BindEvidence): void {
+    const { credentialId, outcome } = told;
+    if (!this.#isPending(told, credentialId)) return;
+    // The uid tells which operator it is; the id is what the node believes.
+    const evidence = { ...told, operatorId: this.#pending?.get(credentialId)?.operatorId ?? told.operatorId };
     if (outcome === "bound") {
       this.#do(evidence);
       return;

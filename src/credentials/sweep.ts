@@ -99,7 +99,12 @@ async function forEachDue(
   if (rows.length === 0) return 0;
   const inUse = await credentialsInUse();
   const free = rows.filter((row) => !inUse.has(row.id)).slice(0, BATCH);
-  for (const row of free) await work(row);
+  const failures: unknown[] = [];
+  for (const row of free) {
+    // One path that can't be removed must not keep the others.
+    await work(row).catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw failures[0];
   return free.length;
 }
 

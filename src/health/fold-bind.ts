@@ -42,7 +42,9 @@ export function seeBind(status: BindStatus, config: LinkConfig): SeenBind {
     sameSettings &&
     ((over && answered === BindErrorClass.AUTH && inForce(status.credentialId)) ||
       (rejectedCredentialId !== "" && config.credentialIds.has(rejectedCredentialId)));
-  const again = !over && status.state !== BindState.UNBOUND && answered !== BindErrorClass.AUTH;
+  // A state that only a newer version knows says nothing.
+  const trying = status.state === BindState.CONNECTING || status.state === BindState.BINDING;
+  const again = trying && answered !== BindErrorClass.AUTH;
   const failed =
     lost || status.state === BindState.FAILED || refused || (again && (answered !== undefined || status.detail !== ""));
   return {
