@@ -8,11 +8,21 @@ import { CredentialState } from "@operator-management/contract/ops/v1/credential
 import type { Cluster, Pod } from "../cluster/cluster.ts";
 import { until } from "../cluster/until.ts";
 import { adminOf, meshOf } from "./support-clients.ts";
+import { healthSightings, type HealthSightings } from "./support-health-sightings.ts";
+import { startReporters, type Reporters } from "./support-reporters.ts";
 import { enableOperator } from "./support-routed-operator.ts";
 import { readHistory, operatorOf } from "./support-truth.ts";
 
-/** What is asked of every pod all the time: the columns of the design's failure table, but health. */
-export const KINDS = ["mesh read", "admin read", "write", "credential read", "credential write", "readiness"] as const;
+/** What is asked of every pod all the time: the columns of the design's failure table. */
+export const KINDS = [
+  "mesh read",
+  "admin read",
+  "write",
+  "credential read",
+  "credential write",
+  "health",
+  "readiness",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** One call and what came of it. */
@@ -22,7 +32,7 @@ export interface Call {
   /** performance.now() */
   readonly started: number;
   readonly ended: number;
-  /** `OK`, the error's reason, or its code where it has none. */
+  /** `OK`, the error's reason, or its code where it has none; of health the state of a link that is well, unless it is UP. */
   readonly outcome: string;
   /** The answer says that it may be old. */
   readonly stale: boolean;
@@ -35,6 +45,7 @@ const PAUSES: Readonly<Record<Kind, number>> = {
   write: 50,
   "credential read": 150,
   "credential write": 300,
+  health: 150,
   readiness: 200,
 };
 
@@ -45,10 +56,11 @@ const PATIENCE: Readonly<Record<Kind, number>> = {
   write: 30_000,
   "credential read": 10_000,
   "credential write": 30_000,
+  health: 5_000,
   readiness: 5_000,
 };
 
-/** Callers of all kinds at every pod, and a catalog of the SDK that follows it, until it is disposed of. */
+/** Callers of all kinds at every pod, nodes that report health, and a catalog of the SDK that follows it, until it is disposed of. */
 export interface Activity extends AsyncDisposable {
   /** Everything that has ended so far. */
   readonly calls: readonly Call[];
@@ -60,6 +72,9 @@ export interface Activity extends AsyncDisposable {
   answered(since: number, count: number, pods?: readonly Pod[]): Promise<void>;
   /** Resolves when each of the pods has answered the last `count` calls of every kind with OK, and not stale, all begun after `since`. */
   well(since: number, count?: number): Promise<void>;
+  /** What pods tell of the reported links. */
+  readonly health: HealthSightings;
+  readonly reporters: Pick<Reporters, "bus" | "steady">;
   /** Resolves when every catalog holds what the database holds; how many revisions that is. @throws where they stay different */
   converged(): Promise<number>;
 }
@@ -74,6 +89,9 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
   const credentialId = versions.find(({ state }) => state === CredentialState.ACTIVE)?.id;
   if (credentialId === undefined) throw new Error("acme has no active credential");
 
+  const reporters = await startReporters(cluster);
+  const operatorIds = [reporters.steady, reporters.flapping].map(({ operatorId }) => operatorId);
+  const health = healthSightings(reporters);
   const stop = new AbortController();
   const { signal } = stop;
   const calls: Call[] = [];
@@ -89,7 +107,8 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
     };
     try {
       const answer = await make();
-      note("OK", "staleSince" in answer && answer.staleSince !== undefined);
+      const outcome = "outcome" in answer ? String(answer.outcome) : "OK";
+      note(outcome, "staleSince" in answer && answer.staleSince !== undefined);
       return true;
     } catch (error) {
       note(outcomeOf(error), false);
@@ -131,6 +150,12 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
           asAdmin.writes.setConnectionCredential({ ...credential, requestId }),
         );
       },
+      health: () =>
+        call("health", pod, async () => {
+          const started = performance.now();
+          const { operators, staleSince } = await mesh.getHealth({ operatorIds });
+          return { staleSince, outcome: health.note(pod, started, operators) };
+        }),
       readiness: () =>
         call("readiness", pod, async () => {
           const timeout = AbortSignal.timeout(PATIENCE.readiness);
@@ -190,6 +215,8 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
           }),
         120_000,
       ),
+    health,
+    reporters,
     converged: async () => {
       let revisions = 0;
       await until(
@@ -209,6 +236,7 @@ export async function startActivity(cluster: Cluster): Promise<Activity> {
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await Promise.allSettled(running);
+      await reporters[Symbol.asyncDispose]();
       await Promise.all(catalogs.map((catalog) => catalog.close()));
     },
   };

@@ -3,6 +3,7 @@ import type { Cluster, Pod } from "../cluster/cluster.ts";
 import { until } from "../cluster/until.ts";
 import { KINDS, type Activity, type Call, type Kind } from "./support-activity.ts";
 import { adminOf } from "./support-clients.ts";
+import { untilStored } from "./support-transitions.ts";
 import { operatorOf, readHistory } from "./support-truth.ts";
 
 /** How often every pod must have answered each kind of call under the fault. */
@@ -24,6 +25,8 @@ export interface FailureRow {
   readonly stale?: boolean;
   /** How long it lasts at least, in milliseconds: where the pods notice it by silence only. */
   readonly lastsMs?: number;
+  /** Whether health can't go on, and links age to UNKNOWN; else a link that is well stays UP, and one that flaps is seen to. */
+  readonly healthAges?: boolean;
   /** Pods that can't be asked meanwhile. */
   readonly gone?: (cluster: Cluster) => readonly Pod[];
   /** More that holds under the fault. */
@@ -49,6 +52,8 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
     const { lastsMs = 0 } = row;
     await until(`it has lasted ${lastsMs} ms`, () => performance.now() >= hurtAt + lastsMs);
     await untilSomeSucceed(activity, { expected, alive, since: hurtAt });
+    if (row.healthAges === true) await activity.health.aged(hurtAt, alive);
+    else await activity.health.followed(hurtAt, alive);
     if (row.stale === true) await untilStale(activity, alive, hurtAt);
     await row.also?.(cluster);
   } finally {
@@ -57,6 +62,8 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
   }
   const healedAt = performance.now();
   await activity.well(healedAt);
+  await activity.health.followed(healedAt, cluster.pods);
+  const transitions = await untilStored(activity.reporters.bus, cluster.postgres.primary);
   const revisions = await activity.converged();
 
   const after = activity.calls.filter(({ started, pod }) => started >= hurtAt && !gone.has(pod));
@@ -70,17 +77,20 @@ export async function runFailureRow(cluster: Cluster, activity: Activity, row: F
     const unexpected = judged.filter((call) => call.kind === kind && !expected[kind].includes(call.outcome));
     expect.soft(unexpected, `${row.name}: ${kind}`).toEqual([]); // soft: the other columns are told too
   }
+  expect(await activity.reporters.bus.deadLetters(), `${row.name}: dead letters`).toEqual([]);
   expect(activity.resyncs.slice(resyncsBefore), `${row.name}: catalogs that listed again`).toEqual([]);
   await expectNothingLost(cluster, activity, alive);
   const words = KINDS.map((kind) => `${kind} ${summary(under.filter((call) => call.kind === kind))}`).join(", ");
   const acknowledged = activity.acknowledged.length - acknowledgedBefore;
   console.log(
-    `${row.name}: ${words}; in all ${acknowledged} writes acknowledged, 0 lost, ${revisions} revisions so far`,
+    `${row.name}: ${words}; in all ${acknowledged} writes acknowledged, 0 lost, ${revisions} revisions and ${transitions} transitions so far`,
   );
 }
 
-function expectedOutcomes({ writes = ["OK"], credentialWrites = writes }: FailureRow): Record<Kind, readonly string[]> {
+function expectedOutcomes(row: FailureRow): Record<Kind, readonly string[]> {
+  const { writes = ["OK"], credentialWrites = writes, healthAges = false } = row;
   return {
+    health: healthAges ? ["OK", "UNKNOWN"] : ["OK"],
     "mesh read": ["OK"],
     "admin read": ["OK"],
     "credential read": ["OK"],
@@ -99,7 +109,9 @@ function untilSomeSucceed(
   activity: Activity,
   of: { readonly expected: Record<Kind, readonly string[]>; readonly alive: readonly Pod[]; readonly since: number },
 ): Promise<void> {
-  const kinds = KINDS.filter((kind) => of.expected[kind].includes("OK") && !mustSucceed(of.expected[kind]));
+  const kinds = (["write", "credential write"] as const).filter(
+    (kind) => of.expected[kind].includes("OK") && !mustSucceed(of.expected[kind]),
+  );
   const names = new Set(of.alive.map(({ name }) => name));
   return until(
     "a call of each kind that fails for a while has succeeded",

@@ -78,7 +78,7 @@ export async function expectSameHealth(pods: readonly Pod[], operatorIds: readon
 
 /** Of its own clock and configuration's position. */
 function withoutTime(health: OperatorHealth): object {
-  return toJson(OperatorHealthSchema, { ...health, token: "", healthTime: undefined } as OperatorHealth) as object;
+  return toJson(OperatorHealthSchema, { ...health, token: "", healthTime: undefined }) as object;
 }
 
 function withoutObservers(health: object): object {
