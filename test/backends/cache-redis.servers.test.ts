@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CacheUnavailableError, type Cache } from "../../src/backends/cache/cache.ts";
 import { RedisCache } from "../../src/backends/cache/redis-cache.ts";
 import { ClosingStack } from "../../src/closing-stack.ts";
-import { startRedis, type Redis } from "../cluster/redis.ts";
+import { startRedis, type Redis, type RedisNode } from "../cluster/redis.ts";
 import { until } from "../cluster/until.ts";
 import { cacheContract } from "./cache-contract.ts";
 
@@ -62,15 +62,32 @@ describe("a Redis Cluster", () => {
     expect(Number(ttls[0])).toBeGreaterThan(0);
   });
 
-  test("a master that is killed is done without once its replica took over", async () => {
+  const lost = [
+    {
+      what: "killed",
+      hurt: ({ server }: RedisNode) => server.kill(),
+      heal: ({ server }: RedisNode) => server.start(),
+    },
+    // Its connections stay, and nobody is told that its keys have moved.
+    {
+      what: "frozen",
+      hurt: ({ server }: RedisNode) => server.pause(),
+      heal: ({ server }: RedisNode) => server.resume(),
+    },
+  ];
+  test.for(lost)("a master that is $what is done without once its replica took over", async ({ hurt, heal }) => {
     const cache = openCache();
     const keys = Array.from({ length: 30 }, key); // on all masters, as likely as not
-    for (const at of keys) await cache.setFields(at, some, 60_000);
+    for (const at of keys) await until("the key can be set", answers(cache, at));
     const roles = await Promise.all(redis.nodes.map(({ ask }) => ask("ROLE")));
-    const killed = redis.nodes[roles.findIndex((role) => role.startsWith("master"))]!;
-    await killed.server.kill();
+    const master = redis.nodes[roles.findIndex((role) => role.startsWith("master"))]!;
+    await hurt(master);
     for (const at of keys) await until("the key can be set again", answers(cache, at));
-    await killed.server.start();
+    await heal(master);
+    await until("it is a replica again", async () => {
+      const replication = await master.ask("INFO", "replication");
+      return replication.includes("role:slave") && replication.includes("master_link_status:up");
+    });
   });
 
   test("frozen, it fails within a second, and answers once it thaws", async () => {
@@ -82,6 +99,16 @@ describe("a Redis Cluster", () => {
     for (const { server } of redis.nodes) server.resume();
     await until("it answers", answers(cache, at));
     expect(cache.connected).toBe(true);
+  });
+
+  test("all of it killed, it answers once it runs again", async () => {
+    const cache = openCache();
+    const keys = Array.from({ length: 30 }, key);
+    for (const at of keys) await until("the key can be set", answers(cache, at));
+    await Promise.all(redis.nodes.map(({ server }) => server.kill()));
+    await expect(cache.setFields(keys[0]!, some, 60_000)).rejects.toThrow(CacheUnavailableError);
+    await Promise.all(redis.nodes.map(({ server }) => server.start()));
+    for (const at of keys) await until("the key can be set again", answers(cache, at));
   });
 
   test("a changed password is looked up anew, without a restart", async () => {

@@ -77,7 +77,8 @@ export function startConnectors(
     const node = `node-${index}`;
     const own = links.filter((_, at) => at % options.nodes === index || (at + 1) % options.nodes === index);
     const told: Told[] = own.map((link) => ({ link, last: undefined }));
-    let [epoch, clockOffset] = [1, 0];
+    // Every other clock is wrong from the start.
+    let [epoch, clockOffset] = [1, index % 2 === 0 ? -CLOCK_BACK_MS : 0];
     while (!stop.signal.aborted) {
       const about = random.pick(told);
       const dice = random.next();

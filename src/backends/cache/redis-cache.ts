@@ -8,6 +8,8 @@ const CONNECT_DEADLINE_MS = 1_000;
 /** A dial that failed is not repeated sooner: nobody waits for a copy, and a server that starts is not to be flooded. */
 const DIAL_PAUSE_MS = 1_000;
 
+const SLOTS_REFRESH_MS = 2_000;
+
 /** Where a Redis Cluster is. */
 export interface RedisOptions {
   /** host:port of some of its nodes. */
@@ -93,6 +95,8 @@ export class RedisCache implements Cache {
       lazyConnect: true,
       enableOfflineQueue: false,
       slotsRefreshTimeout: CONNECT_DEADLINE_MS,
+      // A master that froze closes no connection and moves no key: nothing else tells that its replica took over.
+      slotsRefreshInterval: SLOTS_REFRESH_MS,
       // One attempt at all nodes; the next is ours, with the password of then.
       clusterRetryStrategy: () => null,
       redisOptions: {
