@@ -113,8 +113,11 @@ export class RedisCache implements Cache {
     client.on("node error", (error: Error) => {
       if (isRefusal(error)) refused = error;
     });
+    // A cluster that answers without being ready (all of it has just started) ends the client, and connecting to it neither succeeds nor fails.
+    const ended = Promise.withResolvers<never>();
+    client.once("end", () => ended.reject(new Error("the cluster is not ready")));
     try {
-      await client.connect();
+      await Promise.race([client.connect(), ended.promise]);
     } catch (error) {
       client.disconnect();
       if (isRefusal(refused)) password.forget();
