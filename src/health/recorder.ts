@@ -79,6 +79,7 @@ export class TransitionRecorder {
   async consider(link: LinkId, signal: AbortSignal): Promise<void> {
     const { tracker, bus } = this.#deps;
     let missed: RecordedState | undefined;
+    let heardSince: RecordedState | undefined;
     for (let attempt = 1; ; attempt++) {
       const recorded = tracker.recordedOf(link);
       const next = this.#next(link, recorded);
@@ -87,13 +88,19 @@ export class TransitionRecorder {
         this.#due.set(linkKey(link), { link, from: performance.now() + next.afterMs });
         return;
       }
+      if (recorded !== undefined && recorded !== heardSince && recorded.transition.cause > next.cause) {
+        // Whoever recorded it had heard of newer reports than this process has, or those are too old to be there still.
+        await this.#hearAll(signal);
+        heardSince = recorded;
+        continue;
+      }
       // Refused, and yet nobody recorded anything newer: the stream has lost what was recorded.
       const lost = recorded !== undefined && recorded === missed;
       try {
         await this.#publish(link, next, lost ? 0 : (recorded?.sequence ?? 0), signal);
         return;
       } catch (error) {
-        if (!(error instanceof WrongLastSequenceError) || attempt === ATTEMPTS) throw error;
+        if (!(error instanceof WrongLastSequenceError) || attempt >= ATTEMPTS) throw error;
         missed = recorded;
       }
       // Somebody was faster: go on from what they recorded.
@@ -127,12 +134,11 @@ export class TransitionRecorder {
   async #recordDue(): Promise<void> {
     const links = this.#dueNow();
     if (links.length === 0) return;
-    const { tracker, bus, logger } = this.#deps;
+    const { logger } = this.#deps;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(ROUND_DEADLINE_MS)]);
     try {
       // Silence is a verdict only of somebody who has heard all there is.
-      const last = await bus.lastMessage("OPS_HEALTH", signal);
-      await tracker.reached("reports", last?.sequence ?? 0, signal);
+      await this.#hearAll(signal);
       await mapConcurrently(links, AT_ONCE, (link) => this.#recordOne(link, signal));
       this.#failing = false;
     } catch (error) {
@@ -152,6 +158,12 @@ export class TransitionRecorder {
       this.considerLater(link);
       if (!(error instanceof WrongLastSequenceError)) throw error;
     }
+  }
+
+  async #hearAll(signal: AbortSignal): Promise<void> {
+    const { tracker, bus } = this.#deps;
+    const last = await bus.lastMessage("OPS_HEALTH", signal);
+    await tracker.reached("reports", last?.sequence ?? 0, signal);
   }
 
   #dueNow(): LinkId[] {
