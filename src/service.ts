@@ -1,3 +1,5 @@
+// Longer than 250 lines because the composition root names every part once, in the order in which they are opened.
+
 import { readFile } from "node:fs/promises";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { OperatorAdminService } from "@operator-management/contract/ops/v1/operator_admin_pb.js";

@@ -18,6 +18,15 @@ export interface FoldSources {
   readonly now: () => Date;
 }
 
+/** For the many links without windows. */
+const NONE: Windows = {
+  current: undefined,
+  upcoming: [],
+  keepBinds: true,
+  lastChange: undefined,
+  nextChange: undefined,
+};
+
 interface PlannedWork {
   readonly entry: CatalogEntry;
   readonly windows: Windows;
@@ -69,7 +78,11 @@ export class LinkFolds {
     const key = linkKey(link);
     const known = this.#windows.get(key);
     if (known?.entry === entry && now.getTime() < known.until) return known.windows;
-    const windows = windowsAt(entry.operator, link.connectionId, now);
+    const planned = windowsAt(entry.operator, link.connectionId, now);
+    const windows =
+      planned.current === undefined && planned.upcoming.length === 0 && planned.lastChange === undefined
+        ? NONE
+        : planned;
     const look = now.getTime() + LOOK_AGAIN_MS * (1 + Math.random());
     this.#windows.set(key, { entry, windows, until: Math.min(look, windows.nextChange?.getTime() ?? Infinity) });
     return windows;

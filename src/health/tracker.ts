@@ -1,4 +1,5 @@
-import type { ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
+import { equals } from "@bufbuild/protobuf";
+import { ConnectionHealthSchema, type ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { Logger } from "pino";
 import type { Bus, BusMessage, Following } from "../backends/bus/bus.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -13,8 +14,12 @@ import { summaryOf } from "./summary.ts";
 
 /** Milliseconds of work between two turns of the event loop. */
 const SLICE_MS = 10;
+// Longer than 250 lines because one link's way from a report to whoever is told of it is read from top to bottom.
+
 const RECHECK_INTERVAL_MS = 500;
 const FORGET_INTERVAL_MS = 60_000;
+/** Kinds of links without reports that share their health. */
+const MOST_ALIKE = 1_000;
 
 /** A live link and its health, as last computed. */
 export interface TrackedLink extends LinkId {
@@ -62,6 +67,7 @@ export class HealthTracker {
   readonly #links = new Map<string, Tracked>();
   readonly #live = new LiveLinks();
   readonly #folds: LinkFolds;
+  readonly #unobserved = new Map<string, ConnectionHealth>();
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<(change: HealthChange) => void>();
   readonly #followings: readonly Following[];
@@ -239,9 +245,19 @@ export class HealthTracker {
     const { health, recheckAt } = folded;
     const known = this.#links.get(key);
     const summary = summaryOf(health);
-    const link = { ...id, key, operatorId: entry.id, health: withoutObservers(health) };
+    const link = { ...id, key, operatorId: entry.id, health: this.#kept(health, summary) };
     this.#links.set(key, { link, summary, version: ++this.#version, recheckAt: recheckAt?.getTime() ?? Infinity });
     this.#tell({ kind: summary === known?.summary ? "figures" : "state", link });
+  }
+
+  /** Without the observers; the same object for all links of which nobody reports anything, and that are alike. */
+  #kept(health: ConnectionHealth, summary: string): ConnectionHealth {
+    if (health.observers.length > 0) return { ...health, observers: [] };
+    const alike = this.#unobserved.get(summary);
+    if (alike !== undefined && equals(ConnectionHealthSchema, alike, health)) return alike;
+    if (this.#unobserved.size >= MOST_ALIKE) this.#unobserved.clear();
+    this.#unobserved.set(summary, health);
+    return health;
   }
 
   #recheck(): void {
@@ -252,8 +268,4 @@ export class HealthTracker {
   #tell(change: HealthChange): void {
     for (const listener of [...this.#listeners]) listener(change);
   }
-}
-
-function withoutObservers(health: ConnectionHealth): ConnectionHealth {
-  return health.observers.length === 0 ? health : { ...health, observers: [] };
 }
