@@ -5,6 +5,7 @@
  * - `CLOSED`: the catalog was closed.
  * - `SILENT`: the server said nothing for three bookmark intervals. `STREAM_ENDED`: the server ended the watch without a reason.
  * - `SNAPSHOT_OLD`: the server offered a state older than the one at hand. `PROTOCOL`: it broke the watch's rules.
+ * - `SNAPSHOT_REFUSED`: the stored state is damaged, or of another catalog or version; the message says which.
  * - `LISTENER`: a listener threw; `cause` has what.
  */
 export type CatalogErrorReason =
@@ -17,6 +18,7 @@ export type CatalogErrorReason =
   | "STREAM_ENDED"
   | "SNAPSHOT_OLD"
   | "PROTOCOL"
+  | "SNAPSHOT_REFUSED"
   | "LISTENER";
 
 /** What went wrong in this process; what the server refused is a ConnectError. */

@@ -2,6 +2,7 @@ import type { MeshClient } from "./clients.ts";
 import type { Logger } from "./logger.ts";
 import type { ResyncReason } from "./reconnect.ts";
 import type { Revision } from "./revision.ts";
+import type { SnapshotStore } from "./snapshot-saver.ts";
 
 /** What a catalog needs; all but `client` is optional. */
 export interface CatalogOptions {
@@ -11,13 +12,21 @@ export interface CatalogOptions {
   readonly filter?: string;
   /** Longest time between two messages of the server, in milliseconds, 1,000 to 60,000. Default: 10,000. */
   readonly bookmarkIntervalMs?: number;
+  /** Where the last state is kept, to start from when the service is away. */
+  readonly snapshot?: {
+    readonly store: SnapshotStore;
+    /** Least time between two writes, in milliseconds. Default: 30,000. */
+    readonly intervalMs?: number;
+  };
+  /** A state to start from when the service is away and there is no snapshot: what `OperatorCatalog.snapshot` gave once. */
+  readonly bootstrap?: Uint8Array;
   /** How `start` waits for the first configuration. */
   readonly ready?: {
     /** In milliseconds. Default: 10,000. */
     readonly timeoutMs?: number;
     /**
      * `reject` (the default): `start` rejects with CatalogError NOT_READY, at once when the server refuses for a reason that only a
-     * human can end, and leaves nothing running. `continue`: it resolves with an empty catalog that goes on connecting.
+     * human can end, and leaves nothing running. With a snapshot or a bootstrap it resolves with that instead, marked stale. `continue`: it resolves with an empty catalog that goes on connecting.
      */
     readonly otherwise?: "reject" | "continue";
   };
@@ -29,8 +38,11 @@ export interface CatalogOptions {
 
 /** How a catalog stands; a copy. */
 export interface CatalogStatus {
-  /** Where the configuration came from; `none` before the first one is complete. */
-  readonly source: "none" | "live";
+  /**
+   * Where the configuration came from; `none` before there is one. `snapshot` and `bootstrap` until the service is heard: it is stale then,
+   * and the watch goes on from it.
+   */
+  readonly source: "none" | "live" | "snapshot" | "bootstrap";
   /** Whether the server is being heard right now. */
   readonly connected: boolean;
   /** The position of what is held; empty before the first configuration. */
@@ -39,13 +51,15 @@ export interface CatalogStatus {
   readonly configAgeMs?: number;
   /** Since when changes may be missing: the server can't reach its database, or three bookmarks didn't come. */
   readonly staleSince?: Date;
+  /** Why the stored state wasn't used, or can't be written. */
+  readonly snapshotError?: Error;
   /** What ended the last connection; absent once the server is heard again. */
   readonly lastError?: Error;
 }
 
 /** A catalog's events, and what their listeners get. */
 export interface CatalogEvents {
-  /** The first configuration is complete. */
+  /** The first configuration is complete, or the service is away and there is a stored one. */
   readonly ready: { readonly token: string };
   /** Something changed; what `changes()` yields, without its merging. */
   readonly change: Revision;

@@ -38,6 +38,12 @@ export class Freshness {
     this.#update(() => (this.#silentSince = undefined));
   }
 
+  /** What is held is of that time: changes since are missing until the server is heard. */
+  restored(time: Date): void {
+    this.#heardAt = Math.min(time.getTime(), Date.now());
+    this.#update(() => (this.#silentSince = time));
+  }
+
   serverStale(since: Date | undefined): void {
     this.#update(() => (this.#serverStaleSince = since));
   }

@@ -111,6 +111,11 @@ export class HealthReporter implements AsyncDisposable {
     this.#flush();
   }
 
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#sending;
+  }
+
   /** Sends a last report of every connection with `leaving`, for at most 2 s. May be called again. */
   close(): Promise<void> {
     this.#closing ??= this.#close();

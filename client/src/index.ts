@@ -18,6 +18,9 @@ export {
   type MeshClient,
 } from "./clients.ts";
 export { Credentials, type Credential, type CredentialsOptions } from "./credentials.ts";
+export { HealthFollower, type HealthFollowerOptions, type HealthStatus } from "./health-follower.ts";
+export { Routes, type Resolution, type RoutesOptions } from "./routes.ts";
+export type { SnapshotStore } from "./snapshot-saver.ts";
 export { opsMetadata, opsReason, retryAfterMs, violations } from "./errors.ts";
 export { diffMessages, type DiffOptions } from "./field-diff.ts";
 export {
