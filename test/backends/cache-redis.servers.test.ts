@@ -71,8 +71,8 @@ describe("a Redis Cluster", () => {
     // Its connections stay, and nobody is told that its keys have moved.
     {
       what: "frozen",
-      hurt: ({ server }: RedisNode) => server.pause(),
-      heal: ({ server }: RedisNode) => server.resume(),
+      hurt: async ({ server }: RedisNode) => server.pause(),
+      heal: async ({ server }: RedisNode) => server.resume(),
     },
   ];
   test.for(lost)("a master that is $what is done without once its replica took over", async ({ hurt, heal }) => {

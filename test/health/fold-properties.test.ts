@@ -31,6 +31,8 @@ import {
   uid,
 } from "./fold-scene.ts";
 
+// Longer than 250 lines because the simulated fleets that the properties are tried on stand beside them.
+
 const count = fc.oneof(fc.nat(100), fc.constant(0xffff_ffff));
 const amount = fc.oneof(fc.double({ min: 0, max: 1e4, noNaN: true }), fc.constant(Number.MAX_VALUE));
 const time = fc.option(

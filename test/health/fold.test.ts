@@ -23,6 +23,8 @@ import {
   summary,
 } from "./fold-scene.ts";
 
+// Longer than 250 lines because every state and every reason has its row, and they are read against each other.
+
 const two = [bind(), bind({ index: 1 })];
 const { UP, DEGRADED, THROTTLED, DOWN, AUTH_FAILED, UNKNOWN } = OperationalState;
 const segments = (ok: number, temporary: number, more = {}) => ({ quality: { segments: { ok, temporary, ...more } } });

@@ -13,6 +13,8 @@ import { failureOf, maskOf, operatorOf, ready, storedOperator, context } from ".
 import { planUpdate } from "../../src/operators/plan-update.ts";
 import { UpdateOperatorRequestSchema } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 
+// Longer than 250 lines because every kind of recurrence, change of clocks and refusal has its row.
+
 const at = (text: string) => timestampFromDate(new Date(text));
 
 function recurring(
