@@ -26,7 +26,8 @@ export async function sendReports(
     for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
       try {
         const contextValues = createContextValues().set(background, unheld);
-        dropped += (await client.reportHealth({ reports: batch }, { timeoutMs, contextValues })).dropped.length;
+        const answer = await client.reportHealth({ reports: batch }, { timeoutMs, contextValues });
+        dropped += answer.dropped.length;
       } catch (error) {
         // One report that the service can't read must not take the others with it.
         const half = Math.ceil(batch.length / 2);
