@@ -8,7 +8,7 @@ import type { Stage } from "./stage.ts";
 import type { Vendor } from "./vendors.ts";
 
 /** Reports come every second or so; longer, because errors go out of five minutes' sums only as other answers come. */
-const LONGEST_WAIT = 90_000;
+const LONGEST_WAIT = 150_000;
 const POLL = 100;
 
 /** A link's health as the service computes it. */

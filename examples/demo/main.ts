@@ -18,12 +18,13 @@ import { throttle } from "./acts/throttle.ts";
 import { Narrator } from "./narrator.ts";
 import { Stage } from "./stage.ts";
 
-const HELP = `The demo: the service, an SMSC simulator and a connector on this machine, from empty to bound, changed, broken and restarted.
+const HELP = `The demo: the service, an SMSC simulator and a connector on this machine, from empty to
+bound, changed, degraded, rotated, broken and restarted.
 
   npm run demo
   npm run demo -- --logs   also prints what the three processes write
 
-Takes three to four minutes, uses free ports and a temporary folder, and leaves nothing behind. Exits with 0 when everything was
+Takes about two minutes, uses free ports and a temporary folder, and leaves nothing behind. Exits with 0 when everything was
 as it should be; otherwise it says which step failed and shows the last log lines of each process.
 `;
 
@@ -84,7 +85,7 @@ async function play(stage: Stage): Promise<void> {
   await degradeByLatency(stage, cast);
   await throttle(stage, cast);
   await moveEndpoint(stage, cast);
-  const wrong = await mistypePassword(stage, cast);
+  const mistyped = await mistypePassword(stage, cast);
   await loseReceiver(stage, cast);
   const replaced = await rotateReplaced(stage, cast);
   const trustedAgain = await fallSilent(stage, cast);
@@ -93,7 +94,15 @@ async function play(stage: Stage): Promise<void> {
   await nobodyReports(stage, cast);
   await readRecord(stage, cast);
   await crash(stage, cast);
-  await stop(stage, [cast.acme.password, cast.sola.password, cast.hub.password, wrong, ...rotated]);
+  const { acme, sola, hub } = cast;
+  await stop(stage, {
+    secrets: [acme.password, sola.password, hub.password, mistyped.password, ...rotated],
+    vendors: [
+      { vendor: acme, takenBefore: 0 },
+      { vendor: sola, takenBefore: mistyped.takenBefore },
+      { vendor: hub, takenBefore: 0 },
+    ],
+  });
 }
 
 function tellFailure({ children, narrator }: Stage, error: unknown): void {

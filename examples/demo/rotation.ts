@@ -48,7 +48,7 @@ export async function promoted(stage: Stage, before: Before, id: string): Promis
       expectThat(pending?.state !== CredentialState.REJECTED, "the vendor refused the new password");
       return active?.id === id;
     },
-    { timeoutMs: 60_000, pollMs: 50 },
+    { pollMs: 50 },
   );
   return Date.now();
 }
@@ -66,7 +66,7 @@ export function allWith(stage: Stage, before: Before, id: string): Promise<reado
       const isNew = sessions.every(({ sessionId }) => !old.includes(sessionId));
       return isAll && isNew && sessions.length === vendor.maxBinds ? sessions : undefined;
     },
-    { timeoutMs: 60_000, pollMs: 50 },
+    { pollMs: 50 },
   );
 }
 

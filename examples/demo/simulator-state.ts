@@ -14,6 +14,8 @@ export interface VendorTotals {
   readonly bindsPeak: number;
   readonly bindsRefused: Readonly<Record<string, number>>;
   readonly failedLogins: number;
+  /** The most of them within the time that counts for a lock. */
+  readonly failedLoginsPeak: number;
   /** How often it was locked for failed logins. */
   readonly locks: number;
   /** submit_sm by what they were answered. */

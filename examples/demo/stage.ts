@@ -21,8 +21,8 @@ import { until, type Patience } from "./wait.ts";
 /** The connector's name in the fleet. */
 export const NODE = "demo-connector";
 
-/** What opening the database for the first time may take on a busy machine, in milliseconds. */
-const START_TIMEOUT = 120_000;
+/** What the start of a process may take on a busy machine, the first opening of the database included, in milliseconds. */
+export const START_TIMEOUT = 120_000;
 
 /** Seconds between two health reports: shorter than usual, so that the demo is. */
 const REPORT_INTERVAL = 2;
@@ -131,7 +131,9 @@ export class Stage {
   async startSimulator(ports: number): Promise<number[]> {
     const args = [...Array.from({ length: ports }, () => "--port=0"), "--control-port=0"];
     const child = this.#start("simulator", "examples/smsc-simulator/src/main.ts", args, {});
-    const control = await this.#until("the simulator listens", () => child.find(/curl \S+:(\d+)\/state/));
+    const control = await this.#until("the simulator listens", () => child.find(/curl \S+:(\d+)\/state/), {
+      timeoutMs: START_TIMEOUT,
+    });
     this.#controlPort = Number(/:(\d+)\/state/.exec(control.text)?.[1]);
     return child.lines.flatMap(({ text }) => /listening for SMPP binds on \S+:(\d+)/.exec(text)?.[1] ?? []).map(Number);
   }

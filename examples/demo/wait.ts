@@ -9,7 +9,7 @@ export function expectThat(condition: boolean, otherwise: string): asserts condi
 }
 
 const POLL_INTERVAL = 15;
-const TIMEOUT = 30_000;
+const TIMEOUT = 60_000;
 
 /** How long to wait, and how often to look, in milliseconds. */
 export interface Patience {
@@ -19,7 +19,7 @@ export interface Patience {
 
 /**
  * Asks again and again until the answer is neither undefined nor false, and returns it. Rejects with {@link StepFailed} after
- * `timeoutMs` (default 30 s), saying what was awaited, and with the signal's reason when it aborts.
+ * `timeoutMs` (default 60 s), saying what was awaited, and with the signal's reason when it aborts.
  */
 export async function until<T>(
   what: string,

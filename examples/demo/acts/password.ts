@@ -8,8 +8,15 @@ import type { Cast } from "./start.ts";
 /** What a vendor tolerates before it locks an account. */
 const MOST_FAILED_LOGINS = 3;
 
-/** A password with a typing error, and its correction. Returns the wrong one: it must not be found anywhere either. */
-export async function mistypePassword(stage: Stage, { sola }: Cast): Promise<string> {
+export interface Mistyped {
+  /** It must not be found anywhere either. */
+  readonly password: string;
+  /** What the vendor had taken when the connector began anew with the account. */
+  readonly takenBefore: number;
+}
+
+/** A password with a typing error, and its correction. */
+export async function mistypePassword(stage: Stage, { sola }: Cast): Promise<Mistyped> {
   const { narrator } = stage;
   narrator.section(
     "A wrong password, and its correction",
@@ -18,6 +25,7 @@ export async function mistypePassword(stage: Stage, { sola }: Cast): Promise<str
   await changeState(stage, sola, AdminState.DISABLED, "new password from the vendor");
   await bound(stage, sola, 0);
   narrator.say("sola-za/main disabled: both binds are gone, in order");
+  const takenBefore = (await stage.account(sola.systemId)).totals.submits.ESME_ROK ?? 0;
 
   const wrong = password(8);
   await setCredential(stage, sola, wrong);
@@ -55,7 +63,7 @@ export async function mistypePassword(stage: Stage, { sola }: Cast): Promise<str
     `the vendor should have seen ${MOST_FAILED_LOGINS} failed logins, it saw ${failed}`,
   );
   narrator.proven(`the vendor saw ${failed} failed logins over both binds, not one more`);
-  return wrong;
+  return { password: wrong, takenBefore };
 }
 
 async function setCredential(

@@ -19,7 +19,8 @@ export async function readRecord(stage: Stage, { acme }: Cast): Promise<void> {
       { operatorId: acme.operatorId, pageSize: 1_000 },
       { signal },
     );
-    return newestFirst[0]?.to === UP && newestFirst.toReversed();
+    const [last, before] = newestFirst;
+    return last?.to === UP && before?.reason === OperationalReason.NO_REPORT && newestFirst.toReversed();
   });
   for (const { to, grade, reason, time } of transitions) {
     const at = new Date(time ? timestampMs(time) : 0).toISOString().slice(11, 23);

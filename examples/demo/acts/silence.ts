@@ -2,7 +2,7 @@ import { OperationalReason, OperationalState } from "@operator-management/contra
 import { healthWords, later, untilHealth, untilUp } from "../health.ts";
 import { expectFirst } from "../routes.ts";
 import type { Stage } from "../stage.ts";
-import { acmeNetwork } from "../vendors.ts";
+import { acmeNetwork, solaNetwork } from "../vendors.ts";
 import { bound } from "./onboard.ts";
 import type { Cast } from "./start.ts";
 
@@ -37,9 +37,9 @@ export async function fallSilent(stage: Stage, { acme, hub }: Cast): Promise<() 
 
 /** The connector itself says nothing any more: nobody knows how any link is, and all are routed. */
 export async function nobodyReports(stage: Stage, { acme, sola, hub }: Cast): Promise<void> {
-  const { narrator } = stage;
+  const { narrator, admin, signal } = stage;
   narrator.section(
-    "Nobody reports any more: every link is UNKNOWN, and still every message has a route",
+    "Nobody reports any more: all links are UNKNOWN, and all are routed",
     "The connector is frozen (SIGSTOP). Its silence is no verdict on the vendors.",
   );
   const connector = stage.child("connector");
@@ -52,6 +52,12 @@ export async function nobodyReports(stage: Stage, { acme, sola, hub }: Cast): Pr
   }
   narrator.proven(`all three links are UNKNOWN: NO_REPORT, ${later(begin, Date.now())}`);
   await expectFirst(stage, acmeNetwork, acme.operatorId);
+  await expectFirst(stage, solaNetwork, hub.operatorId);
+  // Silence is recorded within two seconds, by whichever process comes first.
+  await stage.until("the silence is recorded", async () => {
+    const { transitions } = await admin.listHealthTransitions({ operatorId: acme.operatorId, pageSize: 1 }, { signal });
+    return transitions[0]?.reason === OperationalReason.NO_REPORT;
+  });
   connector.resume();
   const resumed = Date.now();
   for (const vendor of [acme, sola, hub]) await untilUp(stage, vendor);

@@ -1,4 +1,4 @@
-import type { Stage } from "../stage.ts";
+import { START_TIMEOUT, type Stage } from "../stage.ts";
 import { vendors } from "../vendors.ts";
 
 /** Failed logins after which the vendors lock an account. */
@@ -36,7 +36,7 @@ export async function start(stage: Stage): Promise<Cast> {
   narrator.detail(`and lock one for half an hour after ${LOCKED_AFTER} failed logins`);
 
   const connector = stage.startConnector();
-  await stage.until("the connector waits", () => connector.find(/not there yet/));
+  await stage.until("the connector waits", () => connector.find(/not there yet/), { timeoutMs: START_TIMEOUT });
   narrator.say(`connector: started first; the service isn't there yet, so it waits`);
 
   const begin = Date.now();
