@@ -185,10 +185,8 @@ describe("a snapshot that can't be trusted", () => {
     await chmod(path, 0o600);
     await writeFile(path, spoil(await readFile(path)));
     const catalog = closing(await catalogOf(server, { snapshot: { store: fileSnapshots(path) } }));
-    expect(catalog.status.snapshotError).toMatchObject({
-      reason: "SNAPSHOT_REFUSED",
-      message: expect.stringMatching(why),
-    });
+    expect(catalog.status.snapshotError).toMatchObject({ reason: "SNAPSHOT_REFUSED" });
+    expect(catalog.status.snapshotError?.message).toMatch(why);
     expect(catalog.status.source).toBe("live");
     expect(server.watches.at(-1)?.request.initialSnapshot).toBe(true);
     await expect(alone({ snapshot: { store: fileSnapshots(`${path}-none`) } })).rejects.toMatchObject({

@@ -45,7 +45,7 @@ export class Logins {
   #proven: string | undefined;
   /** The credentials that may be used, as of the last look. */
   #known: readonly Credential[] = [];
-  #preparing: Promise<void> | undefined;
+  #isPreparing = false;
   #refusals = { id: "", count: 0 };
   #turn: Promise<void> = Promise.resolve();
 
@@ -80,13 +80,15 @@ export class Logins {
   isReady(credentialId: string): boolean {
     if (this.#source.nextTryTime(this.#ref, credentialId) !== undefined) return false;
     if (this.#known.some(({ id }) => id === credentialId)) return true;
-    this.#preparing ??= this.#credential()
-      .then(
-        () => undefined,
-        () => undefined, // whoever needs it for a bind will be told why
-      )
-      .finally(() => (this.#preparing = undefined));
+    if (!this.#isPreparing) void this.#prepare();
     return false;
+  }
+
+  async #prepare(): Promise<void> {
+    this.#isPreparing = true;
+    // Whoever needs it for a bind will be told why it can't be had.
+    await this.#credential().catch(() => undefined);
+    this.#isPreparing = false;
   }
 
   async #credential(): Promise<Credential> {

@@ -157,7 +157,9 @@ test("a submit_sm resolves with its status", async () => {
   const smsc = await runSmsc();
   const sender = await open(smsc.ports[0] ?? 0, { role: BindRole.TX });
   const receiver = await open(smsc.ports[0] ?? 0, { role: BindRole.RX });
-  expect(await sender.submit({ short_message: "hello" })).toEqual({ status: 0, messageId: expect.stringMatching(/./) });
+  const answer = await sender.submit({ short_message: "hello" });
+  expect(answer.status).toBe(0);
+  expect(answer.messageId).not.toBe("");
   expect(await receiver.submit({ short_message: "hello" })).toMatchObject({ status: 4 });
 });
 
