@@ -47,7 +47,7 @@ async function main(logs: boolean): Promise<number> {
   const narrator = new Narrator();
   const ending = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => ending.abort(new Interrupted(`Stopped by ${signal}.`));
-  // To the end: Ctrl-C comes twice when npm passes it on, and the second must not cut the clearing up short.
+  // For good: Ctrl-C comes twice when npm passes it on, and the second must neither cut the clearing up short nor change the exit code.
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   const timer = setTimeout(
     () => ending.abort(new Error(`not done after ${LONGEST_MINUTES} minutes`)),
@@ -73,7 +73,6 @@ async function main(logs: boolean): Promise<number> {
   } finally {
     clearTimeout(timer);
     await stage.clear();
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
 }
 
@@ -116,4 +115,5 @@ function tellFailure({ children, narrator }: Stage, error: unknown): void {
 
 const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" }, logs: { type: "boolean" } } });
 if (values.help === true) console.log(HELP);
-else process.exitCode = await main(values.logs ?? false);
+// At once: an end by itself takes the signal handlers away first, and a second Ctrl-C would then change the exit code.
+else process.exit(await main(values.logs ?? false));
