@@ -56,7 +56,7 @@ test("the streams are made as they should be", async () => {
   });
   expect(health).toMatchObject(of("ops.health.v1.>", 1, 20 * MINUTE_MS));
   expect(state).toMatchObject(of("ops.state.v1.>", 500, 0));
-  expect(dlq).toMatchObject(of("ops.dlq.v1.>", -1, 30 * DAY_MS));
+  expect(dlq).toMatchObject(of("ops.dlq.v1.>", 1_000, 30 * DAY_MS));
 });
 
 test("a stream's settings are adapted where that is possible, and what was set besides is left alone", async () => {
@@ -97,7 +97,7 @@ test("with expect it makes no stream, says which are missing, and works once som
     const limits = {
       OPS_HEALTH: [1, 20 * MINUTE_MS],
       OPS_STATE: [500, 0],
-      OPS_DLQ: [-1, 30 * DAY_MS],
+      OPS_DLQ: [1_000, 30 * DAY_MS],
       OPS_ATTEMPTS: [1, DAY_MS],
     };
     for (const [name, [most, age]] of Object.entries(limits)) {

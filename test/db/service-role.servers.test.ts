@@ -70,6 +70,7 @@ describe("the service's role", () => {
       config_change: "INSERT,SELECT",
       config_head: "SELECT,UPDATE",
       credential: "INSERT,SELECT,UPDATE",
+      health_transition: "DELETE,INSERT,SELECT",
       node_status: "DELETE,INSERT,SELECT,UPDATE",
       operator: "DELETE,INSERT,SELECT,UPDATE",
       request_log: "DELETE,INSERT,SELECT,UPDATE",
