@@ -9,6 +9,8 @@ const LONGEST_TEXT = 500;
 /** What the service is told of one bind; every change is a change of state or of the words about it. */
 export class BindRecord {
   readonly #status: BindStatus;
+  /** enquire_links that the last session missed in the end: why it is gone, until there is another. */
+  #missed = 0;
 
   constructor({ role, index }: Slot) {
     const now = timestampFromDate(new Date());
@@ -18,8 +20,11 @@ export class BindRecord {
   connecting(endpointId: string, credentialId: string, bindEtag: string): void {
     // The last answer was about another password or other settings: it must not be taken for one to these.
     const isAnother = credentialId !== this.#status.credentialId || bindEtag !== this.#status.bindEtag;
-    if (isAnother) delete this.#status.lastBindStatus;
-    Object.assign(this.#status, { endpointId, credentialId, bindEtag, detail: "" });
+    if (isAnother) {
+      delete this.#status.lastBindStatus;
+      this.#status.detail = "";
+    }
+    Object.assign(this.#status, { endpointId, credentialId, bindEtag });
     delete this.#status.nextAttemptTime;
     this.#enter(BindState.CONNECTING);
   }
@@ -31,7 +36,9 @@ export class BindRecord {
   bound(session: SmppSession): void {
     this.#enter(BindState.BOUND);
     const { localAddress, peerAddress } = session;
-    Object.assign(this.#status, { localAddress, peerAddress, lastBindStatus: 0, boundSince: this.#status.since });
+    const { since: boundSince } = this.#status;
+    Object.assign(this.#status, { localAddress, peerAddress, lastBindStatus: 0, boundSince, detail: "" });
+    this.#missed = 0;
     delete this.#status.unboundSince;
     if (this.#status.rejectedCredentialId === this.#status.credentialId) this.#status.rejectedCredentialId = "";
   }
@@ -41,8 +48,10 @@ export class BindRecord {
     this.#status.rejectedCredentialId = this.#status.credentialId;
   }
 
-  ended(why: string): void {
+  /** The session is over, of its own or by us; so many enquire_links in a row had no answer. */
+  ended(why: string, missed: number): void {
     this.#enter(BindState.UNBOUND);
+    this.#missed = missed;
     this.#status.lastCloseReason = oneLine(why);
     this.#status.unboundSince ??= timestampFromDate(new Date());
     delete this.#status.boundSince;
@@ -62,7 +71,7 @@ export class BindRecord {
   status(session: SmppSession | undefined): BindStatus {
     return create(BindStatusSchema, {
       ...this.#status,
-      enquireLinksMissed: session?.enquireLinks.missed ?? 0,
+      enquireLinksMissed: session?.enquireLinks.missed ?? this.#missed,
       enquireLinksAnswered: session?.enquireLinks.answered ?? 0,
     });
   }

@@ -185,7 +185,7 @@ export class Bind implements ActualBind {
     this.session = undefined;
     this.credentialId = undefined;
     if (this.phase === "bound") this.phase = "trying";
-    this.#record.ended(why);
+    this.#record.ended(why, signal.aborted ? 0 : session.enquireLinks.missed);
     if (!signal.aborted) this.#context.lost();
     this.#context.changed();
     if (!signal.aborted) throw new BindLostError(`bind lost: ${why}`);
