@@ -45,6 +45,7 @@ function pauses(): { over(): void; readonly longestMs: number } {
 export function startFollowTraffic(link: string, publisher: Bus, follower: Bus): FollowTraffic {
   const subject = `ops.health.v1.uid.${link}.`;
   const last = new Map<string, number>();
+  const stored = new Map<string, Date>();
   const stop = new AbortController();
   let published = 0;
   let refused = 0;
@@ -55,9 +56,10 @@ export function startFollowTraffic(link: string, publisher: Bus, follower: Bus):
     if (!message.subject.startsWith(subject)) return;
     taken++;
     silent.following.over();
-    const body = Number(text(message));
-    if (body < (last.get(message.subject) ?? 0)) older++;
-    last.set(message.subject, body);
+    // By the stream's time: what was refused may be stored after what was published next.
+    if (message.time < (stored.get(message.subject) ?? message.time)) older++;
+    stored.set(message.subject, message.time);
+    last.set(message.subject, Number(text(message)));
   });
   const publishAll = async (): Promise<void> => {
     for (let next = 1; !stop.signal.aborted; next++) {
