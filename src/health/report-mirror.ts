@@ -5,7 +5,7 @@ import { mapConcurrently } from "../map-concurrently.ts";
 import { reporterOf, reportSubject } from "./subjects.ts";
 
 /** As long as the stream keeps them. A key is for so long a time, so that nodes that are gone go with it. */
-const PERIOD_MS = 20 * 60_000;
+export const PERIOD_MS = 20 * 60_000;
 const FLUSH_INTERVAL_MS = 1_000;
 const AT_ONCE = 16;
 /** Operators whose reports wait to be mirrored; more are left out, for the next report to try. */
@@ -50,7 +50,7 @@ export class ReportMirror {
   async load(operatorUids: readonly string[], take: (message: BusMessage) => void): Promise<void> {
     await mapConcurrently(operatorUids, AT_ONCE, async (operatorUid) => {
       const period = this.#period();
-      for (const key of [keyOf(operatorUid, period), keyOf(operatorUid, period - 1)]) {
+      for (const key of [mirrorKey(operatorUid, period), mirrorKey(operatorUid, period - 1)]) {
         for (const [field, value] of await this.#cache.getFields(key)) {
           const message = decode(operatorUid, field, value);
           if (message !== undefined) take(message);
@@ -67,7 +67,7 @@ export class ReportMirror {
     const batch = this.#waiting;
     this.#waiting = new Map();
     await mapConcurrently([...batch], AT_ONCE, ([operatorUid, fields]) =>
-      this.#cache.setFields(keyOf(operatorUid, this.#period()), fields, 2 * PERIOD_MS),
+      this.#cache.setFields(mirrorKey(operatorUid, this.#period()), fields, 2 * PERIOD_MS),
     );
   }
 
@@ -76,8 +76,8 @@ export class ReportMirror {
   }
 }
 
-/** The braces make all keys of an operator live on one node. */
-function keyOf(operatorUid: string, period: number): string {
+/** The hash of an operator's reports in the so manieth period since 1970. The braces make all keys of an operator live on one node. */
+export function mirrorKey(operatorUid: string, period: number): string {
   return `ops:{${operatorUid}}:reports:${period}`;
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { mirrorKey, PERIOD_MS } from "../../src/health/report-mirror.ts";
 import { startCluster, type Cluster } from "../cluster/cluster.ts";
 import type { Redis, RedisNode } from "../cluster/redis.ts";
 import { until } from "../cluster/until.ts";
@@ -79,7 +80,7 @@ describe("when Redis fails", () => {
 
   for (const { mirrors = false, ...row } of rows) {
     test(`${row.name}: the others go on`, async () => {
-      const key = `ops:{${activity.reporters.steady.operatorUid}}:reports`;
+      const key = mirrorKey(activity.reporters.steady.operatorUid, Math.floor(Date.now() / PERIOD_MS));
       const untilMirrored = async (): Promise<void> => {
         const now = Date.now();
         await until(

@@ -1,4 +1,5 @@
 import { RedisCache } from "../../src/backends/cache/redis-cache.ts";
+import { mirrorKey, PERIOD_MS } from "../../src/health/report-mirror.ts";
 import type { Redis } from "../cluster/redis.ts";
 import type { HealthLink } from "./support-health-link.ts";
 
@@ -17,9 +18,11 @@ export function openMirror({ servers, password }: Redis): Mirror {
   });
   return {
     newest: async ({ operatorUid }) => {
-      const copies = await cache.getFields(`ops:{${operatorUid}}:reports`).catch(() => new Map<string, Uint8Array>());
+      const keys = [0, 1].map((back) => mirrorKey(operatorUid, Math.floor(Date.now() / PERIOD_MS) - back));
+      const hashes = await Promise.all(keys.map((key) => cache.getFields(key))).catch(() => []);
       // Its sequence, then its time, each 8 bytes.
-      const times = [...copies.values()].map((copy) => Number(Buffer.from(copy).readBigInt64BE(8)));
+      const copies = hashes.flatMap((hash) => [...hash.values()]);
+      const times = copies.map((copy) => Number(Buffer.from(copy).readBigInt64BE(8)));
       return times.length === 0 ? undefined : Math.max(...times);
     },
     [Symbol.asyncDispose]: () => cache.close(),
