@@ -133,7 +133,7 @@ function openBackends(config: Config, closing: ClosingStack, logger: Logger): Pr
 const SNAPSHOTS_AT_ONCE = 8;
 
 /** Large changes on their way to watchers: of the largest operator, 128 copies. */
-const IN_FLIGHT_BYTES = 16 * 1024 * 1024;
+const IN_FLIGHT_BYTES = 8 * 1024 * 1024;
 /** A reader that takes longer over a large change no longer keeps the others waiting. */
 const MAX_HOLD_MS = 5_000;
 
