@@ -132,7 +132,7 @@ function openBackends(config: Config, closing: ClosingStack, logger: Logger): Pr
 /** Each streaming snapshot may hold up to its chunks in memory: eight are the bound per process. */
 const SNAPSHOTS_AT_ONCE = 8;
 
-/** Large changes on their way to watchers: of the largest operator, 128 copies. */
+/** Large changes on their way to watchers: of the largest operator, some thirty copies. */
 const IN_FLIGHT_BYTES = 8 * 1024 * 1024;
 /** A reader that takes longer over a large change no longer keeps the others waiting. */
 const MAX_HOLD_MS = 5_000;
