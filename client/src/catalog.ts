@@ -13,6 +13,8 @@ import { readStored } from "./read-stored.ts";
 import { SnapshotSaver } from "./snapshot-saver.ts";
 import { watch, type WatchTarget } from "./watch.ts";
 
+// Longer than 250 lines because what a caller can ask of a catalog stands in one class.
+
 /**
  * The configuration of all operators in this process, kept current by a watch. Reading is synchronous and never fails; what it
  * returns is frozen and stays as it is when changes come. Configuration never expires by itself: without a server the last one stays.

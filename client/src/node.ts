@@ -13,7 +13,7 @@ import {
   type MeshTransportOptions,
 } from "./node-transports.ts";
 
-export { fileSnapshots } from "./file-snapshots.ts";
+export { fileSnapshots } from "./node-file-snapshots.ts";
 export { adminTransport, meshTransport, type AdminTransportOptions, type MeshTransportOptions };
 
 /** How to reach the mesh's service: an address, or a transport of one's own. */

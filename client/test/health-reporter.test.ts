@@ -18,6 +18,8 @@ import { closingAfterEach } from "./harness/closing.ts";
 import { StandingClock } from "./harness/health-clock.ts";
 import { serviceError, startMeshServer } from "./harness/mesh-server.ts";
 
+// Longer than 250 lines because what a report says of each kind of traffic is read side by side.
+
 const closing = closingAfterEach();
 const link = { operatorId: "acme", operatorUid: "uid-acme", connectionId: "main" };
 const MINUTE = 60_000;
