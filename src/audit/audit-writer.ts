@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { BusMessage, Consumption, ConsumerSpec, Bus } from "../backends/bus/bus.ts";
-import { sqlState } from "../db/database-error.ts";
+import { isAboutValues } from "../db/database-error.ts";
 import type { Database } from "../db/db.ts";
 import { auditEvent } from "../db/schema.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
@@ -51,13 +51,8 @@ export async function storeAuditMessage(
       .values([...records])
       .onConflictDoNothing({ target: auditEvent.eventId });
   } catch (error) {
-    if (!isAboutTheRecords(error)) throw error;
+    if (!isAboutValues(error)) throw error;
     // It would fail for ever, and hold up all that came after it.
     for (const record of records) logAuditRecord(logger, record);
   }
-}
-
-/** Whether the database found fault with the values (SQLSTATE classes 22 and 23), which never changes. */
-function isAboutTheRecords(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? "");
 }

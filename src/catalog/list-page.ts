@@ -3,13 +3,10 @@ import type { Token } from "@operator-management/contract/ops/v1/common_pb.js";
 import type { ListOperatorsRequest } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { parseFilter, type Filter } from "../filter/filter.ts";
 import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
+import { MAX_REPLY_BYTES, pageSizeOf } from "../rpc/paging.ts";
 import type { CatalogEntry } from "./entry.ts";
 import { ListOrder, type SortKey } from "./list-order.ts";
 import type { ReadPoint } from "./consistency.ts";
-
-const DEFAULT_PAGE_SIZE = 50;
-/** A page ends before it would be larger, unless its first operator alone is. */
-const MAX_PAGE_BYTES = 3 * 1024 * 1024;
 
 /** A list call, understood. */
 export interface ListQuery {
@@ -30,7 +27,7 @@ export function parseListQuery(method: string, request: ListOperatorsRequest): L
   return {
     filter,
     order,
-    pageSize: request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize,
+    pageSize: pageSizeOf(request),
     from: place && continuation(place, order),
     argumentsHash,
   };
@@ -75,7 +72,7 @@ export class PageCollector {
     let count = 0;
     for (const { entry } of this.#candidates.slice(0, pageSize)) {
       bytes += entry.delimited.length;
-      if (count > 0 && bytes > MAX_PAGE_BYTES) break;
+      if (count > 0 && bytes > MAX_REPLY_BYTES) break;
       count++;
     }
     const last = this.#candidates[count - 1];

@@ -9,14 +9,12 @@ import {
   type OperatorService,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { fieldInvalid, type FieldViolation } from "../rpc/errors.ts";
+import { MAX_REPLY_BYTES } from "../rpc/paging.ts";
 import type { Catalog } from "./catalog.ts";
 import { readAt, readPoint } from "./consistency.ts";
 import type { CatalogEntry } from "./entry.ts";
 import { PageCollector, parseListQuery } from "./list-page.ts";
 import { operatorNotFound } from "./operator-not-found.ts";
-
-/** A reply ends before it would be larger, unless its first operator alone is. */
-const MAX_REPLY_BYTES = 3 * 1024 * 1024;
 
 type Methods = "getOperator" | "batchGetOperators" | "listOperators";
 

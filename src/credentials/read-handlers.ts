@@ -14,11 +14,10 @@ import type { AuditQueue } from "../audit/audit-queue.ts";
 import { auditRecord } from "../audit/audit-record.ts";
 import { callerOf, requestIdKey } from "../rpc/caller.ts";
 import { reasonOf } from "../rpc/errors.ts";
+import { MAX_REPLY_BYTES } from "../rpc/paging.ts";
 import { readCredential, type CredentialReaderDeps } from "./credential-reader.ts";
 import { mapConcurrently } from "../map-concurrently.ts";
 
-/** Replies stop here: gRPC clients refuse 4 MiB. */
-const MAX_REPLY_BYTES = 3 * 1024 * 1024;
 const MAX_READS_AT_ONCE = 10;
 
 /** What the handlers need. */

@@ -66,3 +66,8 @@ export function sqlState(error: unknown): string | undefined {
 export function driverError(error: unknown): unknown {
   return error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error;
 }
+
+/** Whether the database found fault with the values (SQLSTATE classes 22 and 23), which trying again never changes. */
+export function isAboutValues(error: unknown): boolean {
+  return /^2[23]/.test(sqlState(error) ?? "");
+}

@@ -3,11 +3,10 @@ import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Position } from "@operator-management/client";
 import { NodeStatusSchema, type NodeStatus } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { ReportNodeStatusRequestSchema } from "@operator-management/contract/ops/v1/operator_service_pb.js";
+import { MAX_REPLY_BYTES } from "../rpc/paging.ts";
 import type { FleetNode } from "./fleet.ts";
 import { revisionsBehind } from "./revisions-behind.ts";
 
-/** A reply of GetFleetStatus stops here: gRPC clients refuse 4 MiB. */
-const MAX_REPLY_BYTES = 3 * 1024 * 1024;
 /** Kept for each node that is still to come: every node is shown, whatever the others reported. */
 const BARE_NODE_BYTES = 1024;
 

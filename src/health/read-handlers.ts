@@ -16,17 +16,15 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { readAt, readPoint, type DefaultConsistency } from "../catalog/consistency.ts";
 import type { CatalogEntry } from "../catalog/entry.ts";
 import { decodePageToken, encodePageToken, hashArguments } from "../rpc/page-token.ts";
+import { MAX_REPLY_BYTES, pageSizeOf } from "../rpc/paging.ts";
 import type { HealthTracker } from "./tracker.ts";
 
-const DEFAULT_PAGE_SIZE = 50;
 /** With every observer's view, which is computed for the page alone. */
 const MOST_WITH_OBSERVERS = 100;
-/** A page ends before it would be larger, unless its first operator alone is. */
-const MAX_PAGE_BYTES = 3 * 1024 * 1024;
 
 /** What reads of health need. */
 export interface HealthReadDeps {
-  readonly tracker: Pick<HealthTracker, "of" | "compute">;
+  readonly tracker: Pick<HealthTracker, "healthOf" | "compute">;
   readonly catalog: Catalog;
   readonly now: () => Date;
 }
@@ -38,7 +36,7 @@ export function getHealth(
 ): (request: GetHealthRequest, context: Pick<HandlerContext, "signal">) => Promise<GetHealthResponse> {
   const { catalog } = deps;
   return async (request, { signal }) => {
-    const { operatorIds, includeObservers, pageSize, pageToken, consistency } = request;
+    const { operatorIds, includeObservers, pageToken, consistency } = request;
     const hash = hashArguments("GetHealth", String(includeObservers), ...operatorIds);
     const after = decodePageToken(pageToken, hash, 1)?.[0];
     await readAt(catalog, consistency, byDefault, signal);
@@ -47,7 +45,7 @@ export function getHealth(
     const { entries, notFound } = wanted(catalog, operatorIds);
     const page = pageOf(deps, entries, {
       after,
-      size: Math.min(pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize, includeObservers ? MOST_WITH_OBSERVERS : Infinity),
+      size: Math.min(pageSizeOf(request), includeObservers ? MOST_WITH_OBSERVERS : Infinity),
       includeObservers,
     });
     return create(GetHealthResponseSchema, {
@@ -82,7 +80,7 @@ function pageOf(
     if (operators.length === options.size) return { operators, last: operators.at(-1)?.operatorId };
     const health = healthOf(deps, entry, options.includeObservers);
     bytes += toBinary(OperatorHealthSchema, health).length;
-    if (operators.length > 0 && bytes > MAX_PAGE_BYTES) return { operators, last: operators.at(-1)?.operatorId };
+    if (operators.length > 0 && bytes > MAX_REPLY_BYTES) return { operators, last: operators.at(-1)?.operatorId };
     operators.push(health);
   }
   return { operators, last: undefined };
@@ -91,9 +89,8 @@ function pageOf(
 function healthOf({ tracker, catalog, now }: HealthReadDeps, entry: CatalogEntry, observers: boolean): OperatorHealth {
   const connections: Record<string, ConnectionHealth> = {};
   for (const connectionId of Object.keys(entry.operator.connections)) {
-    const health = observers
-      ? tracker.compute({ operatorUid: entry.uid, connectionId })?.health
-      : tracker.of(entry.id, entry.uid, connectionId);
+    const link = { operatorUid: entry.uid, connectionId };
+    const health = observers ? tracker.compute(link)?.health : tracker.healthOf(link);
     if (health !== undefined) connections[connectionId] = health;
   }
   return create(OperatorHealthSchema, {

@@ -9,9 +9,8 @@ import {
 import type { OpenDatabase } from "../db/db.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
 import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
+import { pageSizeOf } from "../rpc/paging.ts";
 import { selectTransitions, type TransitionPlace, type TransitionRow } from "./queries.ts";
-
-const DEFAULT_PAGE_SIZE = 50;
 
 /** What links went through, from the standby if it answers: its rows may be some seconds behind. */
 export function transitionsHandler({
@@ -23,7 +22,7 @@ export function transitionsHandler({
     async listHealthTransitions({ operatorId, connectionId, startTime, endTime, pageSize, pageToken }) {
       const hash = hashArguments("ListHealthTransitions", operatorId, connectionId, text(startTime), text(endTime));
       const after = placeOf(decodePageToken(pageToken, hash, 3));
-      const size = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
+      const size = pageSizeOf({ pageSize });
       const query = { operatorId, connectionId, startTime, endTime, after, limit: size + 1 };
       const rows = await read(database, (tx) => selectTransitions(tx, query));
       const page = rows.slice(0, size);

@@ -3,12 +3,11 @@ import {
   OperatorRevisionSchema,
   type OperatorRevision,
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { MAX_REPLY_BYTES } from "../rpc/paging.ts";
 import type { Reader } from "./find-operator.ts";
 import { revisionOf } from "./messages.ts";
 import { recordsDownFrom } from "./queries.ts";
 
-/** A page ends before it would be larger, unless its first item alone is. */
-const MAX_PAGE_BYTES = 3 * 1024 * 1024;
 /** Records in memory at once, at most 256 KiB and their diff each. */
 const CHUNK = 32;
 
@@ -34,7 +33,7 @@ export async function listRevisions(
     for (const row of rows) {
       const { revision } = revisionOf(row.record);
       bytes += toBinary(OperatorRevisionSchema, revision).length;
-      const full = revisions.length === pageSize || (revisions.length > 0 && bytes > MAX_PAGE_BYTES);
+      const full = revisions.length === pageSize || (revisions.length > 0 && bytes > MAX_REPLY_BYTES);
       if (full) return { revisions, next: row.revision };
       revisions.push(revision);
       from = row.revision - 1n;

@@ -19,11 +19,10 @@ import {
 } from "../catalog/snapshot-read.ts";
 import { opsError } from "../rpc/errors.ts";
 import { decodePageToken, encodePageToken, hashArguments, pageTokenInvalid } from "../rpc/page-token.ts";
+import { pageSizeOf } from "../rpc/paging.ts";
 import { listRevisions } from "./list-revisions.ts";
 import { revisionOf } from "./messages.ts";
 import { findRecord, findUid } from "./queries.ts";
-
-const DEFAULT_PAGE_SIZE = 50;
 
 /** What the reads of history need. */
 export type RevisionDeps = SnapshotReadDeps;
@@ -42,7 +41,7 @@ export function revisionHandlers(deps: RevisionDeps): Pick<ServiceImpl<typeof Op
           ? freshnessOf(consistency, await readAt(catalog, consistency, "fully_consistent", signal))
           : { atLeast: from.first, orOlder: false };
       if (from !== undefined) await catalog.waitFor(from.first, signal);
-      const size = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
+      const size = pageSizeOf({ pageSize });
       const read = await readSnapshot(deps, freshness, async ({ tx, position }) => {
         const uid = await findUid(tx, operatorId);
         return uid === undefined ? undefined : listRevisions(tx, uid, from?.start ?? position.revision, size);

@@ -16,12 +16,12 @@ import { RouteQuerySchema, type RouteQuery, type RouteResult } from "@operator-m
 import type { Catalog } from "../catalog/catalog.ts";
 import { readAt, readPoint } from "../catalog/consistency.ts";
 import { fieldInvalid, opsError } from "../rpc/errors.ts";
+import { MAX_REPLY_BYTES } from "../rpc/paging.ts";
 import { replyBytes } from "./reply-bytes.ts";
 import type { Reading, RouteTable } from "./route-table.ts";
 
 /** Each looks at every link there is. */
 const MAX_EXPLAINED = 20;
-const MAX_REPLY_BYTES = 3 * 1024 * 1024;
 /** How long a call works in one go, in milliseconds. */
 const SLICE_MS = 10;
 
