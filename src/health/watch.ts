@@ -16,7 +16,7 @@ const LINKS_PER_MESSAGE = 200;
 
 /** What health watches read from. */
 export interface HealthWatchSources {
-  readonly tracker: Pick<HealthTracker, "version" | "links" | "of" | "compute" | "subscribe">;
+  readonly tracker: Pick<HealthTracker, "version" | "links" | "healthOf" | "compute" | "subscribe">;
   readonly catalog: Pick<Catalog, "position">;
   readonly now: () => Date;
 }
@@ -122,9 +122,8 @@ function linkHealth(
   { includeObservers }: WatchHealthRequest,
   { operatorUid, operatorId, connectionId }: NamedLink,
 ): LinkHealth {
-  const health = includeObservers
-    ? tracker.compute({ operatorUid, connectionId })?.health
-    : tracker.of(operatorId, operatorUid, connectionId);
+  const link = { operatorUid, connectionId };
+  const health = includeObservers ? tracker.compute(link)?.health : tracker.healthOf(link);
   return create(LinkHealthSchema, { operatorUid, connectionId, operatorId, ...(health && { health }) });
 }
 

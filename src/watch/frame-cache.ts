@@ -1,7 +1,7 @@
 import { encodeToken, type Position } from "@operator-management/client";
 import type { Revision } from "../catalog/revision.ts";
 import type { Filter } from "../filter/filter.ts";
-import { eventsOf, type ChangesFrame } from "./watch-frame.ts";
+import { changesFrame, eventsOf, type ChangesFrame } from "./watch-frame.ts";
 
 /** How much is kept for watchers that come to a revision later than the first one with their filter. */
 const MAX_BYTES = 8 * 1024 * 1024;
@@ -18,11 +18,7 @@ export class FrameCache {
   frameOf(revision: Revision, position: Position, filter: Filter): ChangesFrame {
     const known = this.#frames.get(revision)?.get(filter.canonical);
     if (known !== undefined) return known;
-    const frame = {
-      kind: "changes",
-      events: eventsOf(revision, filter),
-      token: encodeToken(position, filter.hash),
-    } as const;
+    const frame = changesFrame(eventsOf(revision, filter), encodeToken(position, filter.hash));
     this.#keep(revision, filter.canonical, frame);
     return frame;
   }

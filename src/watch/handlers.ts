@@ -5,9 +5,9 @@ import type {
   WatchOperatorsRequest,
   WatchOperatorsResponse,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
-import { resetStreamKey } from "../rpc/reset-stream.ts";
 import { adminMessageOf } from "./admin-frames.ts";
 import { InternalFrames } from "./internal-frames.ts";
+import { overseen } from "./overseen.ts";
 import type { WatchFrame } from "./watch-frame.ts";
 import { parseWatchQuery } from "./watch-start.ts";
 import { watch, type WatchSources } from "./watcher.ts";
@@ -36,18 +36,7 @@ async function* messages(
   messageOf: (frame: WatchFrame) => WatchOperatorsResponse,
 ): AsyncGenerator<WatchOperatorsResponse, void, undefined> {
   const query = parseWatchQuery(request, deps.catalog);
-  const open = deps.watchers.open(context.signal, context.values.get(resetStreamKey));
-  let ending: unknown;
-  try {
-    for await (const frame of watch(deps, query, open.progress, open.signal)) {
-      open.handingOver();
-      yield messageOf(frame);
-      open.handedOver();
-    }
-  } catch (error) {
-    ending = error;
-    throw error;
-  } finally {
-    open.close(ending);
-  }
+  yield* overseen(deps.watchers, context, async function* (open) {
+    for await (const frame of watch(deps, query, open.progress, open.signal)) yield messageOf(frame);
+  });
 }

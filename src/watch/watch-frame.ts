@@ -14,6 +14,8 @@ export interface ChangesFrame {
   readonly events: readonly WatchEvent[];
   /** Empty within a snapshot. */
   readonly token: string;
+  /** About how many it is when encoded. */
+  readonly bytes: number;
 }
 
 /** No change, but a newer position. */
@@ -27,9 +29,9 @@ export interface BookmarkFrame {
 /** What a watch sends, before anything about the wire. */
 export type WatchFrame = ChangesFrame | BookmarkFrame;
 
-/** About how many bytes it is when encoded. */
-export function bytesOf({ events }: ChangesFrame): number {
-  return events.reduce((sum, event) => sum + (event.kind === "upsert" ? event.entry.delimited.length : 0), 0);
+export function changesFrame(events: readonly WatchEvent[], token: string): ChangesFrame {
+  const bytes = events.reduce((sum, event) => sum + (event.kind === "upsert" ? event.entry.delimited.length : 0), 0);
+  return { kind: "changes", events, token, bytes };
 }
 
 /** What a revision is to a watch with this filter: entering it is an upsert, leaving it a removal. */

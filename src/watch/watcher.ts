@@ -11,7 +11,7 @@ import type { Budget } from "./budget.ts";
 import type { FrameCache } from "./frame-cache.ts";
 import { revisionCompacted, watchTooSlow } from "./stream-errors.ts";
 import { turn } from "./turn.ts";
-import { bytesOf, type BookmarkFrame, type ChangesFrame, type WatchFrame } from "./watch-frame.ts";
+import { changesFrame, type BookmarkFrame, type ChangesFrame, type WatchFrame } from "./watch-frame.ts";
 import type { WatchQuery, WatchStart } from "./watch-start.ts";
 
 const CHUNK_BYTES = 512 * 1024;
@@ -63,10 +63,9 @@ export async function* watch(
     if (revision !== undefined) {
       const next = positionOf(revision, ring);
       const frame = frames.frameOf(revision, next, filter);
-      const bytes = bytesOf(frame);
       // One that fills its stream's buffer, so that the `yield` lasts until the transport has passed it on.
-      const isLarge = bytes >= getDefaultHighWaterMark(false);
-      const share = isLarge ? inFlight.take(bytes, signal) : undefined;
+      const isLarge = frame.bytes >= getDefaultHighWaterMark(false);
+      const share = isLarge ? inFlight.take(frame.bytes, signal) : undefined;
       const giveBack = share && (yield* turn(share, bookmarkMs, () => bookmark(position, filter, catalog, false)));
       try {
         if (catalog.ring !== ring) continue; // reloaded while this one waited
@@ -123,7 +122,10 @@ async function* snapshot(
 }
 
 function upserts(entries: readonly CatalogEntry[]): ChangesFrame {
-  return { kind: "changes", events: entries.map((entry) => ({ kind: "upsert", entry })), token: "" };
+  return changesFrame(
+    entries.map((entry) => ({ kind: "upsert", entry })),
+    "",
+  );
 }
 
 async function startingPosition(catalog: Catalog, start: WatchStart, signal: AbortSignal): Promise<Position> {

@@ -5,7 +5,7 @@ import { delivery, type Delivery } from "./delivery.ts";
 import { makeDurable } from "./jetstream-durable.ts";
 import { handleOrBury, type Handling } from "./jetstream-handling.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { pull } from "./pull.ts";
+import { pull, REQUEST_TIMEOUT } from "./pull.ts";
 import { redeliveryPause, type RedeliveryPauses } from "./redelivery.ts";
 
 /** Short, as the loss of the consumer's leader is noticed by its silence only. */
@@ -90,9 +90,6 @@ export function consumeFromJetStream(
     },
   };
 }
-
-/** The server's word that nothing came while it waited. */
-const REQUEST_TIMEOUT = 408;
 
 async function pullNext(
   session: NatsSession,

@@ -2,11 +2,11 @@ import { BusUnavailableError, type BusMessage, type StreamName } from "./bus.ts"
 import { delivery } from "./delivery.ts";
 import { makeReader } from "./jetstream-reader.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { pull } from "./pull.ts";
+import { pull, REQUEST_TIMEOUT } from "./pull.ts";
 
 const BATCH = 256;
 /** The statuses that say: there is no more. */
-const NO_MORE: readonly number[] = [404, 408];
+const NO_MORE: readonly number[] = [404, REQUEST_TIMEOUT];
 
 /**
  * Reads the last message of every subject through a consumer made for it, which only one that may have others beside it can: not a

@@ -4,15 +4,13 @@ import { delivery } from "./delivery.ts";
 import { lastStored } from "./jetstream-message.ts";
 import { makeReader } from "./jetstream-reader.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { pull } from "./pull.ts";
+import { pull, REQUEST_TIMEOUT } from "./pull.ts";
 
 const BATCH = 256;
 /** The server answers after this time at the latest, so that its silence is noticed. */
 const PULL_WAIT_MS = 3_000;
 /** After so many of the server's waits what came is compared with the stream's end. */
 const WAITS_PER_CHECK = 3;
-/** The server's word that it has waited. */
-const REQUEST_TIMEOUT = 408;
 
 export interface ReadingOptions {
   readonly take: (message: BusMessage) => void;

@@ -16,6 +16,9 @@ export interface PullStatus {
   readonly description: string;
 }
 
+/** The server's word that it has waited and nothing came. */
+export const REQUEST_TIMEOUT = 408;
+
 /** An answer may take this much longer than the server waits. */
 const GRACE_MS = 1_500;
 
