@@ -190,7 +190,7 @@ async function startParts(
   closing.push("the sweep of credentials", () => sweep.close());
   const health = startHealth({
     ...{ bus, cache, database, catalog, watchers, registry, logger, now },
-    knownNodes: () => fleet.names(),
+    knownNodes: { has: (node) => fleet.knows(node) },
     onReport: (report) => rotations.observeBinds(report, report.binds, report.node),
   });
   closing.push("health", () => health.close());

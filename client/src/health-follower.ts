@@ -1,14 +1,13 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { createContextValues } from "@connectrpc/connect";
+import type { CallOptions } from "@connectrpc/connect";
 import type { ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
-import { background } from "./background.ts";
-import { CatalogError } from "./catalog-error.ts";
 import type { MeshClient } from "./clients.ts";
 import { HealthTable } from "./health/health-table.ts";
+import { listen } from "./listen.ts";
 import type { Logger } from "./logger.ts";
 import { delayMs, stepAfter } from "./reconnect.ts";
 import type { HealthView } from "./routes/health-view.ts";
-import { later, pause, soon } from "./timers.ts";
+import { pause, soon } from "./timers.ts";
 
 const MISSED_HEARTBEATS = 3;
 /** A stream that lasted so long was none that fails as soon as it begins. */
@@ -19,7 +18,7 @@ export interface HealthFollowerOptions {
   readonly client: MeshClient;
   /** Operators, at most 100. Default: all. */
   readonly operatorIds?: readonly string[];
-  /** Also each observer's view, so that routes have `observed_time`. Costs traffic. Default: false. */
+  /** Also each observer's view: its binds and figures. Costs traffic. Default: false. */
   readonly includeObservers?: boolean;
   /** Longest time between two messages of the service, in milliseconds, 1,000 to 60,000. Default: 10,000. */
   readonly heartbeatIntervalMs?: number;
@@ -109,7 +108,7 @@ export class HealthFollower implements HealthView, AsyncDisposable {
 
   /** Ends the watch. What was read stays readable, and ages. May be called again. */
   async close(): Promise<void> {
-    this.#closing.abort(new CatalogError("CLOSED", "the follower was closed"));
+    this.#closing.abort();
     this.#first.resolve();
     await this.#following;
   }
@@ -138,41 +137,23 @@ export class HealthFollower implements HealthView, AsyncDisposable {
     }
   }
 
-  /** One stream, from its snapshot on; resolves to why it ended. */
+  /** One stream, from its snapshot on; resolves to why it ended, and whether anything was heard. */
   async #once(): Promise<{ readonly error: Error; readonly heard: boolean }> {
     const { client, operatorIds = [], includeObservers = false } = this.#options;
-    const stream = new AbortController();
-    const stop = (): void => stream.abort(this.#closing.signal.reason);
-    const silent = (): void =>
-      stream.abort(new CatalogError("SILENT", `nothing was heard for ${MISSED_HEARTBEATS} heartbeat intervals`));
-    const listen = (): (() => void) => later(MISSED_HEARTBEATS * this.#heartbeatMs, silent);
-    this.#closing.signal.addEventListener("abort", stop);
-    let cancelWatchdog = listen();
+    const heartbeatInterval = durationFromMs(this.#heartbeatMs);
+    const request = { operatorIds: [...operatorIds], includeObservers, heartbeatInterval };
+    const open = (options: CallOptions) => client.watchHealth(request, options);
+    const silenceMs = MISSED_HEARTBEATS * this.#heartbeatMs;
     let heard = false;
     this.#table.begin();
-    try {
-      const heartbeatInterval = durationFromMs(this.#heartbeatMs);
-      const request = { operatorIds: [...operatorIds], includeObservers, heartbeatInterval };
-      const contextValues = createContextValues().set(background, true);
-      for await (const message of client.watchHealth(request, { signal: stream.signal, contextValues })) {
-        cancelWatchdog();
-        cancelWatchdog = listen();
-        heard = true;
-        this.#heard();
-        this.#table.take(message, this.#now());
-        if (this.#table.isComplete) this.#first.resolve();
-      }
-      return { error: new CatalogError("STREAM_ENDED", "the server ended the watch without saying why"), heard };
-    } catch (error) {
-      // What the stream says once it is aborted depends on the transport; the reason is ours.
-      const { aborted, reason } = stream.signal as { readonly aborted: boolean; readonly reason: unknown };
-      if (aborted && reason instanceof Error) return { error: reason, heard };
-      return { error: error instanceof Error ? error : new Error("the watch failed", { cause: error }), heard };
-    } finally {
-      cancelWatchdog();
-      this.#closing.signal.removeEventListener("abort", stop);
-      stream.abort();
-    }
+    const { signal } = this.#closing;
+    const error = await listen({ open, silenceMs, who: "the follower", signal }, (message) => {
+      heard = true;
+      this.#heard();
+      this.#table.take(message, this.#now());
+      if (this.#table.isComplete) this.#first.resolve();
+    });
+    return { error, heard };
   }
 
   #heard(): void {

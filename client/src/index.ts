@@ -1,3 +1,4 @@
+export { bindErrorClass } from "./bind-error-class.ts";
 export { singleAttempt, withCallPolicy, type CallPolicy } from "./call-policy.ts";
 export {
   candidates,
@@ -29,6 +30,7 @@ export {
   type HealthReporterOptions,
   type HealthReporterStatus,
 } from "./health-reporter.ts";
+export { errorGrade } from "./health/error-grade.ts";
 export type { LinkMonitor, MonitoredLink } from "./health/link-monitor.ts";
 export type { SubmittedMessage } from "./health/quality-meter.ts";
 export type { Logger } from "./logger.ts";

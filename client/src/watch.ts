@@ -1,16 +1,16 @@
 import { durationFromMs, timestampDate } from "@bufbuild/protobuf/wkt";
-import { createContextValues } from "@connectrpc/connect";
+import type { CallOptions } from "@connectrpc/connect";
 import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import type {
   Bookmark,
   OperatorChanges,
   OperatorEvent,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
-import { background } from "./background.ts";
 import { CatalogError } from "./catalog-error.ts";
 import type { MeshClient } from "./clients.ts";
+import { listen } from "./listen.ts";
 import { delayMs, stepAfter, type ResyncReason } from "./reconnect.ts";
-import { later, pause } from "./timers.ts";
+import { pause } from "./timers.ts";
 
 const SETTLED_MS = 1_000;
 const MISSED_BOOKMARKS = 3;
@@ -70,45 +70,26 @@ export async function watch(options: WatchOptions, target: WatchTarget, signal: 
   }
 }
 
-async function watchOnce(
+function watchOnce(
   { client, filter, bookmarkIntervalMs }: WatchOptions,
   target: WatchTarget,
   attempt: Attempt,
   signal: AbortSignal,
 ): Promise<Error> {
-  const stream = new AbortController();
-  const stop = (): void => stream.abort(new CatalogError("CLOSED", "the catalog was closed"));
-  const silent = (): void =>
-    stream.abort(new CatalogError("SILENT", `nothing was heard for ${MISSED_BOOKMARKS} bookmark intervals`));
-  const listen = (): (() => void) => later(MISSED_BOOKMARKS * bookmarkIntervalMs, silent);
-  signal.addEventListener("abort", stop);
-  let cancelWatchdog = listen();
-  try {
-    const request = {
-      filter,
-      startToken: attempt.snapshot === undefined ? target.token : "",
-      initialSnapshot: attempt.snapshot !== undefined,
-      bookmarkInterval: durationFromMs(bookmarkIntervalMs),
-    };
-    const contextValues = createContextValues().set(background, true);
-    for await (const { message } of client.watchOperators(request, { signal: stream.signal, contextValues })) {
-      cancelWatchdog();
-      cancelWatchdog = listen();
-      attempt.heard = true;
-      target.heard();
-      if (message.case === "changes") takeChanges(message.value, target, attempt);
-      else if (message.case === "bookmark") takeBookmark(message.value, target, attempt);
-    }
-    return new CatalogError("STREAM_ENDED", "the server ended the watch without saying why");
-  } catch (error) {
-    // What the stream says once it is aborted depends on the transport; the reason is ours.
-    if (stream.signal.aborted && stream.signal.reason instanceof Error) return stream.signal.reason;
-    return error instanceof Error ? error : new Error("the watch failed", { cause: error });
-  } finally {
-    cancelWatchdog();
-    signal.removeEventListener("abort", stop);
-    stream.abort();
-  }
+  const request = {
+    filter,
+    startToken: attempt.snapshot === undefined ? target.token : "",
+    initialSnapshot: attempt.snapshot !== undefined,
+    bookmarkInterval: durationFromMs(bookmarkIntervalMs),
+  };
+  const open = (options: CallOptions) => client.watchOperators(request, options);
+  const silenceMs = MISSED_BOOKMARKS * bookmarkIntervalMs;
+  return listen({ open, silenceMs, who: "the catalog", signal }, ({ message }) => {
+    attempt.heard = true;
+    target.heard();
+    if (message.case === "changes") takeChanges(message.value, target, attempt);
+    else if (message.case === "bookmark") takeBookmark(message.value, target, attempt);
+  });
 }
 
 function takeChanges({ events, token }: OperatorChanges, target: WatchTarget, { snapshot }: Attempt): void {

@@ -2,14 +2,13 @@ import { createHash } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectionHealthSchema } from "@operator-management/contract/ops/v1/health_pb.js";
 import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
-import { RouteQuerySchema, type Route } from "@operator-management/contract/ops/v1/route_pb.js";
+import { RouteQuerySchema, RouteSchema, type Route } from "@operator-management/contract/ops/v1/route_pb.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { explainLines } from "../src/routes/explain-lines.ts";
 import type { HealthView } from "../src/routes/health-view.ts";
 import { pick } from "../src/routes/pick.ts";
 import { RouteIndex } from "../src/routes/route-index.ts";
-import { sha256 } from "../src/routes/sha256.ts";
 import { routeVectors } from "./harness/route-vectors.ts";
 
 const now = new Date("2026-03-01T12:00:00Z");
@@ -98,12 +97,26 @@ describe("whatever the input", () => {
   });
 });
 
-test("the digest is SHA-256", () => {
+test("the pick is the highest score of the specification, by Node's own SHA-256", () => {
+  const links = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,8}$/), { minLength: 1, maxLength: 6 });
+  const weights = fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 6, maxLength: 6 });
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), (message) => {
-      const bytes = Buffer.alloc(32);
-      sha256(message).forEach((word, n) => bytes.writeUInt32BE(word, 4 * n));
-      expect(bytes.toString("hex")).toBe(createHash("sha256").update(message).digest("hex"));
+    fc.property(links, weights, fc.string({ maxLength: 80 }), (ids, effectiveWeights, key) => {
+      const routes = ids.map((connectionId, n) =>
+        create(RouteSchema, {
+          operatorId: "acme",
+          connectionId,
+          tier: 1,
+          effectiveWeight: effectiveWeights[n] ?? 1,
+        }),
+      );
+      const score = ({ operatorId, connectionId, effectiveWeight }: Route): number => {
+        const digest = createHash("sha256").update(`${key}\0${operatorId}/${connectionId}`, "utf8").digest("hex");
+        const n = Number.parseInt(digest.slice(0, 13), 16); // 52 bits
+        return -effectiveWeight / Math.log((n + 0.5) / 2 ** 52);
+      };
+      const picked = pick({ routes }, key);
+      expect(picked && score(picked)).toBe(Math.max(...routes.map(score)));
     }),
   );
 });

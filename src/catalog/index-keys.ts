@@ -10,7 +10,7 @@ export interface PendingCredential {
   readonly credentialId: string;
 }
 
-/** What filters, sort orders and rotations need of an operator, so that none decodes it. */
+/** What filters, sort orders, health and rotations need of an operator, so that none decodes it. */
 export interface IndexKeys {
   readonly id: string;
   readonly kind: OperatorKind;
@@ -18,6 +18,7 @@ export interface IndexKeys {
   readonly labels: ReadonlyMap<string, string>;
   /** Of each connection that reaches a network. */
   readonly coverage: readonly NetworkCoverage[];
+  readonly connectionIds: readonly string[];
   /** Of the connections that are being rotated. */
   readonly pendingCredentials: readonly PendingCredential[];
   readonly displayName: string;
@@ -48,6 +49,7 @@ export function indexKeys(operator: Operator): IndexKeys {
     adminState: operator.adminState,
     labels: labels.length === 0 ? NO_LABELS : new Map(labels),
     coverage: coverage.length === 0 ? NO_COVERAGE : coverage,
+    connectionIds: Object.keys(operator.connections),
     pendingCredentials: pending.length === 0 ? NO_CREDENTIALS : pending,
     displayName: operator.displayName,
     createTime: microseconds(operator.createTime),

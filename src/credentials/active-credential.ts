@@ -1,14 +1,10 @@
-import { clone, create } from "@bufbuild/protobuf";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
-import {
-  ConnectionCredentialSchema,
-  type CredentialVersion,
-} from "@operator-management/contract/ops/v1/credential_pb.js";
-import { OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
+import type { CredentialVersion } from "@operator-management/contract/ops/v1/credential_pb.js";
+import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import { requireConnection } from "../operators/require-operator.ts";
 import { isUnbound, stateName } from "../operators/state-rules.ts";
 import { opsError } from "../rpc/errors.ts";
-import { requireNoRotation } from "./pending-credential.ts";
+import { requireNoRotation, withActive } from "./pending-credential.ts";
 
 /**
  * That the connection's credential may be replaced at once: nobody can be bound with another.
@@ -30,9 +26,5 @@ export function requireSettable(operator: Operator, connectionId: string): void 
 /** The operator with `credential` as the connection's active one, and no rotation. @throws as `requireSettable` */
 export function withActiveCredential(before: Operator, connectionId: string, credential: CredentialVersion): Operator {
   requireSettable(before, connectionId);
-  const after = clone(OperatorSchema, before);
-  const connection = requireConnection(after, connectionId);
-  connection.systemId = credential.systemId;
-  connection.credential = create(ConnectionCredentialSchema, { active: credential });
-  return after;
+  return withActive(before, connectionId, credential);
 }

@@ -85,11 +85,20 @@ export function withRotation(
 
 /** The operator with its pending version as the active one. */
 export function withPromoted(before: Operator, connectionId: string, { pending, mode, rebind }: Rotation): Operator {
-  const active = { ...pending, state: CredentialState.ACTIVE };
   const rebindOthers =
     mode === RotationMode.BOTH_VALID || (mode === RotationMode.SWITCH_AT && rebind === RotationRebind.AT_SWITCH);
+  return withActive(before, connectionId, { ...pending, state: CredentialState.ACTIVE }, rebindOthers);
+}
+
+/** The operator with this version as the connection's active one, its system_id with it, and no rotation. */
+export function withActive(
+  before: Operator,
+  connectionId: string,
+  active: CredentialVersion,
+  rebindOthers = false,
+): Operator {
   const after = withCredential(before, connectionId, { active, rebindOthers });
-  requireConnection(after, connectionId).systemId = pending.systemId;
+  requireConnection(after, connectionId).systemId = active.systemId;
   return after;
 }
 

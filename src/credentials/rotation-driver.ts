@@ -1,13 +1,16 @@
 import { create } from "@bufbuild/protobuf";
+import { bindErrorClass } from "@operator-management/client";
 import { Actor_Kind, ActorSchema, ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { BindState, type BindStatus } from "@operator-management/contract/ops/v1/health_pb.js";
 import { PromoteConnectionCredentialRequestSchema } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
+import { BindErrorClass } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
 import type { Logger } from "pino";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { CatalogEntry } from "../catalog/entry.ts";
+import type { Revision } from "../catalog/revision.ts";
 import type { History } from "../history/commit.ts";
 import type { Caller } from "../rpc/caller.ts";
 import { reasonOf } from "../rpc/errors.ts";
-import { isAuthRefusal } from "./auth-refusal.ts";
 import { promoteCredential, rejectCredential, verdictDue } from "./end-rotation.ts";
 import { requirePending } from "./pending-credential.ts";
 
@@ -34,7 +37,7 @@ export interface BindEvidence extends ObservedConnection {
 
 /** What the driver needs. */
 export interface RotationDriverDeps {
-  readonly catalog: Pick<Catalog, "snapshot" | "get" | "subscribe">;
+  readonly catalog: Pick<Catalog, "loaded" | "snapshot" | "get" | "subscribe">;
   readonly history: Pick<History, "change">;
   readonly logger: Pick<Logger, "info" | "warn">;
   readonly now: () => Date;
@@ -65,8 +68,8 @@ export class RotationDriver {
   readonly #stopping = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
-  /** The pending versions by id; undefined: to be read off the catalog. */
-  #pending: ReadonlyMap<string, ObservedConnection> | undefined;
+  /** The pending versions by id, as the catalog has them. */
+  readonly #pending = new Map<string, ObservedConnection>();
   /** Refusals that don't count yet, by credential id; times in milliseconds. */
   readonly #refused = new Map<
     string,
@@ -79,7 +82,8 @@ export class RotationDriver {
 
   constructor(deps: RotationDriverDeps) {
     this.#deps = deps;
-    this.#unsubscribe = deps.catalog.subscribe(() => (this.#pending = undefined));
+    this.#unsubscribe = deps.catalog.subscribe((revision) => this.#takeCatalog(revision));
+    if (deps.catalog.loaded) this.#takeCatalog(undefined);
     this.#timer = setInterval(() => this.#tick(), deps.tickMs ?? TICK_MS).unref();
   }
 
@@ -90,7 +94,7 @@ export class RotationDriver {
         this.observe({ ...of, credentialId, node, outcome: "bound" });
       } else if (state === BindState.FAILED && this.#isPending(of, credentialId)) {
         const { bindErrors = [] } = this.#deps.catalog.get(of.operatorId)?.operator.connections[of.connectionId] ?? {};
-        if (isAuthRefusal(lastBindStatus ?? 0, bindErrors)) {
+        if (bindErrorClass(lastBindStatus ?? 0, bindErrors) === BindErrorClass.AUTH) {
           this.observe({ ...of, credentialId, node, outcome: "rejected" });
         }
       }
@@ -105,7 +109,7 @@ export class RotationDriver {
     const { credentialId, outcome } = told;
     if (!this.#isPending(told, credentialId)) return;
     // The uid tells which operator it is; the id is what the node believes.
-    const evidence = { ...told, operatorId: this.#pending?.get(credentialId)?.operatorId ?? told.operatorId };
+    const evidence = { ...told, operatorId: this.#pending.get(credentialId)?.operatorId ?? told.operatorId };
     if (outcome === "bound") {
       this.#do(evidence);
       return;
@@ -125,19 +129,26 @@ export class RotationDriver {
   }
 
   #isPending({ operatorUid, connectionId }: ObservedConnection, credentialId: string): boolean {
-    this.#pending ??= this.#readPending();
     const known = this.#pending.get(credentialId);
     return known?.operatorUid === operatorUid && known.connectionId === connectionId;
   }
 
-  #readPending(): ReadonlyMap<string, ObservedConnection> {
-    const pending = new Map<string, ObservedConnection>();
-    for (const { id: operatorId, uid: operatorUid, keys } of this.#deps.catalog.snapshot()) {
-      for (const { connectionId, credentialId } of keys.pendingCredentials) {
-        pending.set(credentialId, { operatorId, operatorUid, connectionId });
-      }
+  #takeCatalog(revision: Revision | undefined): void {
+    if (revision === undefined) {
+      this.#pending.clear();
+      for (const entry of this.#deps.catalog.snapshot()) this.#addPending(entry);
+      return;
     }
-    return pending;
+    for (const { before, after } of revision.changes) {
+      for (const { credentialId } of before?.pendingCredentials ?? []) this.#pending.delete(credentialId);
+      if (after !== undefined) this.#addPending(after);
+    }
+  }
+
+  #addPending({ id: operatorId, uid: operatorUid, keys }: CatalogEntry): void {
+    for (const { connectionId, credentialId } of keys.pendingCredentials) {
+      this.#pending.set(credentialId, { operatorId, operatorUid, connectionId });
+    }
   }
 
   #verdictDue({ operatorId, connectionId, credentialId }: BindEvidence): number {

@@ -109,9 +109,10 @@ export class Fleet {
       .sort((a, b) => compare(a.node, b.node) || compare(a.namespace, b.namespace));
   }
 
-  /** The names of those nodes. */
-  names(): ReadonlySet<string> {
-    return new Set(this.nodes().map(({ node }) => node));
+  /** Whether one of those nodes is a connector of this name. */
+  knows(node: string): boolean {
+    const known = this.#nodes.get(keyOf("smpp-connector", node));
+    return known !== undefined && !known.left && !this.#isSilent(known);
   }
 
   summary(server: Position): FleetSummary {

@@ -1,7 +1,7 @@
+import { bindErrorClass } from "@operator-management/client";
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { BindState, type BindStatus } from "@operator-management/contract/ops/v1/health_pb.js";
 import { BindErrorClass } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
-import { bindErrorClass } from "./bind-error-class.ts";
 import type { LinkConfig } from "./fold-config.ts";
 
 /** What a reported bind amounts to. */

@@ -3,6 +3,7 @@ import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
 import { CredentialState } from "@operator-management/contract/ops/v1/credential_pb.js";
 import { BindRole, EndpointPolicy } from "@operator-management/contract/ops/v1/endpoint_pb.js";
+import type { HealthPolicy } from "@operator-management/contract/ops/v1/health_policy_pb.js";
 import type { Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import type { Override } from "@operator-management/contract/ops/v1/override_pb.js";
 import { ThroughputScope, type Bind } from "@operator-management/contract/ops/v1/session_pb.js";
@@ -12,14 +13,13 @@ import type { Windows } from "./windows.ts";
 /** What the configuration says of a link at one moment, with defaults. Times and spans in milliseconds. */
 export interface LinkConfig {
   readonly policy: {
-    readonly warning: number;
-    readonly critical: number;
-    readonly minimumSegments: number;
     readonly goodStreak: number;
     readonly bindsMissingAfter: number;
     readonly intervalsUntilUnknown: number;
     readonly alertHold: number;
   };
+  /** As it is stored, for the share of errors. */
+  readonly healthPolicy: HealthPolicy | undefined;
   /** Binds wanted by role, none with a count of 0. */
   readonly wanted: ReadonlyMap<BindRole, number>;
   /** Since when that many may be wanted. */
@@ -60,14 +60,12 @@ export function linkConfig(
   const policy = connection.healthPolicy ?? operator.healthPolicy;
   return {
     policy: {
-      warning: policy?.errorRatioWarning ?? 0.05,
-      critical: policy?.errorRatioCritical ?? 0.2,
-      minimumSegments: policy?.minimumSegments ?? 50,
       goodStreak: policy?.goodStreak ?? 3,
       bindsMissingAfter: span(policy?.bindsMissingAfter, 120_000),
       intervalsUntilUnknown: policy?.reportIntervalsUntilUnknown ?? 3,
       alertHold: span(policy?.alertHold, 60_000),
     },
+    healthPolicy: policy,
     wanted: binds,
     wantedSince: Math.max(
       operator.updateTime ? timestampMs(operator.updateTime) : -Infinity,

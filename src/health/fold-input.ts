@@ -34,8 +34,10 @@ export interface FoldInput {
   readonly reports: readonly ObservedReport[];
   readonly now: Date;
   readonly recorded?: RecordedTransition | undefined;
+  /** Whether each observer's own view is wanted too. Default: true. */
+  readonly withObservers?: boolean;
   /** Names of the nodes that the fleet knows; unset: all are known. */
-  readonly knownNodes?: ReadonlySet<string>;
+  readonly knownNodes?: Pick<ReadonlySet<string>, "has">;
   /** `windowsAt` of this operator, connection and moment, where the caller has it already. */
   readonly windows?: Windows;
 }

@@ -2,13 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { DurationSchema, durationMs } from "@bufbuild/protobuf/wkt";
 import {
   LatencySketchSchema,
-  QualityGrade,
   QualitySchema,
   ReceiptCountsSchema,
   SegmentCountsSchema,
   type Quality,
 } from "@operator-management/contract/ops/v1/quality_pb.js";
-import type { LinkConfig } from "./fold-config.ts";
 
 const LARGEST_COUNT = 0xffff_ffff;
 /** As many as a report may hold. */
@@ -46,17 +44,6 @@ export function mergeQualities(qualities: readonly Quality[]): Quality {
   merged.commandStatuses = Object.fromEntries(mostFrequent(statuses));
   if (latency) latency.buckets = Object.fromEntries([...buckets].sort(([a], [b]) => a - b));
   return merged;
-}
-
-/** The grade by the share of errors; GOOD for too few answers to judge. */
-export function gradeOf(quality: Quality | undefined, { policy }: Pick<LinkConfig, "policy">): QualityGrade {
-  const { ok = 0, temporary = 0, permanent = 0, throttled = 0, account = 0, message = 0 } = quality?.segments ?? {};
-  const answered = ok + temporary + permanent + throttled + account + message;
-  if (answered < policy.minimumSegments) return QualityGrade.GOOD;
-  // As products: 0.05 of 1,000 is 50, while 50 / 1,000 need not be 0.05. A threshold of 0 is not met without any error.
-  const errors = temporary + account;
-  if (errors === 0 || errors < policy.warning * answered) return QualityGrade.GOOD;
-  return errors < policy.critical * answered ? QualityGrade.WARNING : QualityGrade.CRITICAL;
 }
 
 type Counts = Record<string, number>;

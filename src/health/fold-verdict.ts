@@ -1,3 +1,4 @@
+import { errorGrade } from "@operator-management/client";
 import type { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { OperationalReason, OperationalState } from "@operator-management/contract/ops/v1/health_pb.js";
 import { QualityGrade } from "@operator-management/contract/ops/v1/quality_pb.js";
@@ -5,7 +6,6 @@ import { canReceive, canSend, type SeenBind } from "./fold-bind.ts";
 import type { LinkConfig } from "./fold-config.ts";
 import type { RecordedTransition } from "./fold-input.ts";
 import type { Observer } from "./fold-observer.ts";
-import { gradeOf, mergeQualities } from "./fold-quality.ts";
 import { shortfall } from "./fold-shortfall.ts";
 
 /** So long after a node fell silent its binds may still be up: until then its slots are not given away. */
@@ -24,14 +24,14 @@ export interface Verdict {
 }
 
 /**
- * The rules, each once. `recorded` serves where reports tell nothing yet, neither a bind nor a failure: then time decides, from the last
- * recorded transition on.
+ * The rules, each once. `grade` is that of the live observers' figures together. `recorded` serves where reports tell nothing yet, neither a
+ * bind nor a failure: then time decides, from the last recorded transition on.
  */
 export function judge(
   observers: readonly Observer[],
   config: LinkConfig,
   now: number,
-  recorded: RecordedTransition | undefined,
+  { grade, recorded }: { readonly grade: QualityGrade; readonly recorded?: RecordedTransition | undefined },
 ): Verdict {
   const live = observers.filter(({ standing }) => standing === "live");
   const silences = live.map(({ silentAt }) => silentAt);
@@ -45,7 +45,7 @@ export function judge(
   }
   const binds = live.flatMap((observer) => observer.binds);
   const up = binds.filter(({ kind }) => kind === "up");
-  const moment = { config, now, newest, recorded };
+  const moment = { config, now, newest, grade, recorded };
   const verdict =
     up.length === 0
       ? withoutBind(observers, binds, moment)
@@ -60,13 +60,15 @@ export function judgeAlone(observer: Observer, config: LinkConfig, now: number):
   const held = new Map<BindRole, number>();
   for (const { role } of observer.report.binds) held.set(role, (held.get(role) ?? 0) + 1);
   const wanted = config.wanted.size === 0 ? config.wanted : held;
-  return judge([observer], { ...config, wanted, wantsReceiver: false }, now, undefined);
+  const grade = errorGrade(observer.report.quality?.segments, config.healthPolicy);
+  return judge([observer], { ...config, wanted, wantsReceiver: false }, now, { grade });
 }
 
 interface Moment {
   readonly config: LinkConfig;
   readonly now: number;
   readonly newest: number | undefined;
+  readonly grade: QualityGrade;
   readonly recorded: RecordedTransition | undefined;
 }
 
@@ -112,11 +114,10 @@ function withoutBind(
 function withBind(
   observers: readonly Observer[],
   { live, binds, up }: { live: readonly Observer[]; binds: readonly SeenBind[]; up: readonly SeenBind[] },
-  { config, now, newest, recorded }: Moment,
+  { config, now, newest, grade: quality, recorded }: Moment,
 ): Verdict {
   const { ERROR_RATE, RECEIVER_DOWN, BINDS_MISSING, THROTTLED_BY_VENDOR } = OperationalReason;
   const { WARNING, CRITICAL, GOOD } = QualityGrade;
-  const quality = gradeOf(mergeQualities(live.flatMap(({ report }) => report.quality ?? [])), config);
   const missingFor = shortfall(config, observers, now);
   // Once recorded it lasts until enough are up, also where an edit of the configuration makes it look younger.
   const still = recorded?.state === OperationalState.DEGRADED && recorded.reason === BINDS_MISSING;

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { errorGrade } from "@operator-management/client";
 import {
   ConnectionHealthSchema,
   ObserverHealthSchema,
@@ -32,6 +33,7 @@ export function foldConnection({
   reports,
   now,
   recorded,
+  withObservers = true,
   knownNodes,
   windows,
 }: FoldInput): Folded {
@@ -46,19 +48,20 @@ export function foldConnection({
     ({ report }) => report.operatorUid === operator.uid && report.connectionId === connectionId,
   );
   const observers = latestPerNode(own).map((observed) => observe(observed, config, at));
-  const verdict = settle(judge(observers, config, at, recorded), recorded, observers, {
+  const live = observers.filter(({ standing }) => standing === "live");
+  const quality = mergeQualities(live.flatMap(({ report }) => report.quality ?? []));
+  const grade = errorGrade(quality.segments, config.healthPolicy);
+  const verdict = settle(judge(observers, config, at, { grade, recorded }), recorded, observers, {
     config,
     now: at,
     name: `${operator.uid}/${connectionId}`,
   });
 
-  const live = observers.filter(({ standing }) => standing === "live");
   const up = live.flatMap(({ report, binds }) =>
     binds.flatMap(({ kind, status }) => (kind === "up" ? [{ node: report.node, role: status.role }] : [])),
   );
   const senders = up.filter(({ role }) => canSend(role));
   const holders = [...new Set(senders.map(({ node }) => node))];
-  const quality = mergeQualities(live.flatMap(({ report }) => report.quality ?? []));
   const since = sinceOf(verdict, recorded, at);
   const alertsAt = alertTime(verdict, config, since);
   const health = create(ConnectionHealthSchema, {
@@ -75,10 +78,11 @@ export function foldConnection({
     holders,
     currentLimit: currentLimit(live, config, holders),
     observedRate: quality.observedRate,
+    observedTime: observers.length === 0 ? undefined : timestampFromMs(Math.max(...observers.map(({ time }) => time))),
     quality,
     currentWindow: planned.current,
     upcomingWindows: planned.upcoming,
-    observers: observers.map((observer) => observerHealth(observer, config, at, knownNodes)),
+    observers: withObservers ? observers.map((observer) => observerHealth(observer, config, at, knownNodes)) : [],
   });
   const moments = [...verdict.changesAt, ...config.changesAt, ...(alertsAt === undefined ? [] : [alertsAt])];
   const next = Math.min(...moments.map(Math.ceil).filter((moment) => moment > at));
@@ -135,7 +139,7 @@ function observerHealth(
   observer: Observer,
   config: LinkConfig,
   now: number,
-  knownNodes: ReadonlySet<string> | undefined,
+  knownNodes: FoldInput["knownNodes"],
 ): ObserverHealth {
   const { report, time } = observer;
   const { state, reasons } = judgeAlone(observer, config, now);

@@ -6,7 +6,7 @@ import type {
   WatchHealthResponse,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Catalog } from "../catalog/catalog.ts";
-import { resetStreamKey } from "../rpc/reset-stream.ts";
+import { overseen } from "../watch/overseen.ts";
 import type { Watchers } from "../watch/watchers.ts";
 import { getHealth } from "./read-handlers.ts";
 import type { HealthTracker } from "./tracker.ts";
@@ -40,24 +40,13 @@ export function meshHealthHandlers(
   };
 }
 
-async function* messages(
+function messages(
   deps: HealthDeps,
   request: WatchHealthRequest,
   context: Pick<HandlerContext, "signal" | "values">,
-): AsyncGenerator<WatchHealthResponse, void, undefined> {
-  const open = deps.watchers.open(context.signal, context.values.get(resetStreamKey));
-  open.progress.inSnapshot = true; // from first to last: a reader that takes nothing for a while loses its place
-  let ending: unknown;
-  try {
-    for await (const message of watchHealth(deps, request, open.signal)) {
-      open.handingOver();
-      yield message;
-      open.handedOver();
-    }
-  } catch (error) {
-    ending = error;
-    throw error;
-  } finally {
-    open.close(ending);
-  }
+): AsyncIterable<WatchHealthResponse> {
+  return overseen(deps.watchers, context, (open) => {
+    open.progress.inSnapshot = true; // from first to last: a reader that takes nothing for a while loses its place
+    return watchHealth(deps, request, open.signal);
+  });
 }

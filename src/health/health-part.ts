@@ -22,6 +22,8 @@ import { transitionsHandler } from "./transitions-handler.ts";
 
 /** How long a start waits for the bus to tell the latest reports before it takes their copies. */
 const PATIENCE_MS = 2_000;
+/** How long it takes copies for. */
+const LOAD_PATIENCE_MS = 5_000;
 
 /** What the health part stands on. */
 export interface HealthPartDeps {
@@ -30,7 +32,8 @@ export interface HealthPartDeps {
   readonly database: OpenDatabase;
   readonly catalog: Catalog;
   readonly watchers: Watchers;
-  readonly knownNodes: () => ReadonlySet<string>;
+  /** Whether the fleet knows a node of this name. */
+  readonly knownNodes: Pick<ReadonlySet<string>, "has">;
   /** Told of each report once, by whichever process it wakes. */
   readonly onReport: (report: HealthReport) => void;
   readonly registry: Registry;
@@ -55,7 +58,7 @@ export interface HealthPart {
 export function startHealth(deps: HealthPartDeps): HealthPart {
   const { bus, cache, database, catalog, watchers, registry, logger, now } = deps;
   const closing = new ClosingStack();
-  const tracker = new HealthTracker({ ...deps, knownNodes: forAWhile(deps.knownNodes) });
+  const tracker = new HealthTracker(deps);
   closing.push("the tracker", () => tracker.close());
   const recorder = new TransitionRecorder({ bus, tracker, catalog, logger, now });
   closing.push("the recorder", () => recorder.close());
@@ -89,19 +92,9 @@ export function startHealth(deps: HealthPartDeps): HealthPart {
         "the bus does not tell the latest health reports: their copies in the cache have to do until it does",
       );
       const uids = catalog.snapshot().map(({ uid }) => uid);
-      // The cache says itself when it doesn't answer; without it everything is UNKNOWN, and routed all the same.
-      await mirror.load(uids, (message) => tracker.takeCopy(message)).catch(() => undefined);
+      // Without copies everything is UNKNOWN, and routed all the same.
+      await mirror.load(uids, (message) => tracker.takeCopy(message), AbortSignal.timeout(LOAD_PATIENCE_MS));
     },
     close: () => closing.close(),
-  };
-}
-
-/** The same answer for a second: it is asked for with every fold. */
-function forAWhile<T>(ask: () => T): () => T {
-  let known: { readonly answer: T; readonly until: number } | undefined;
-  return () => {
-    if (known === undefined || performance.now() >= known.until)
-      known = { answer: ask(), until: performance.now() + 1_000 };
-    return known.answer;
   };
 }

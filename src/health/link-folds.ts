@@ -13,12 +13,12 @@ const COMPLAIN_EVERY_MS = 60_000;
 export interface FoldSources {
   readonly reports: (link: LinkId) => readonly ObservedReport[];
   readonly recorded: (link: LinkId) => RecordedState | undefined;
-  readonly knownNodes: () => ReadonlySet<string>;
+  readonly knownNodes: Pick<ReadonlySet<string>, "has">;
   readonly logger: Pick<Logger, "error">;
   readonly now: () => Date;
 }
 
-/** For the many links without windows. */
+/** Of the many links without windows. */
 const NONE: Windows = {
   current: undefined,
   upcoming: [],
@@ -43,8 +43,11 @@ export class LinkFolds {
     this.#sources = sources;
   }
 
-  /** The link's health now; undefined where a defect keeps it from being computed, which is logged: the caller keeps what it has. */
-  fold(entry: CatalogEntry, link: LinkId): Folded | undefined {
+  /**
+   * The link's health now, with or without each observer's own view; undefined where a defect keeps it from being computed, which is logged:
+   * the caller keeps what it has.
+   */
+  fold(entry: CatalogEntry, link: LinkId, { withObservers }: { readonly withObservers: boolean }): Folded | undefined {
     const { reports, recorded, knownNodes, logger, now } = this.#sources;
     const at = now();
     try {
@@ -54,7 +57,8 @@ export class LinkFolds {
         reports: reports(link),
         now: at,
         recorded: forFold(recorded(link)),
-        knownNodes: knownNodes(),
+        withObservers,
+        knownNodes,
         windows: this.#windowsOf(entry, link, at),
       });
     } catch (error) {
@@ -75,14 +79,13 @@ export class LinkFolds {
   }
 
   #windowsOf(entry: CatalogEntry, link: LinkId, now: Date): Windows {
+    const { operator } = entry;
+    const own = operator.connections[link.connectionId]?.maintenanceWindows ?? [];
+    if (operator.maintenanceWindows.length + own.length === 0) return NONE;
     const key = linkKey(link);
     const known = this.#windows.get(key);
     if (known?.entry === entry && now.getTime() < known.until) return known.windows;
-    const planned = windowsAt(entry.operator, link.connectionId, now);
-    const windows =
-      planned.current === undefined && planned.upcoming.length === 0 && planned.lastChange === undefined
-        ? NONE
-        : planned;
+    const windows = windowsAt(operator, link.connectionId, now);
     const look = now.getTime() + LOOK_AGAIN_MS * (1 + Math.random());
     this.#windows.set(key, { entry, windows, until: Math.min(look, windows.nextChange?.getTime() ?? Infinity) });
     return windows;

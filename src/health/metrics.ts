@@ -37,6 +37,12 @@ export function registerHealthMetrics(
     () => recorder.recorded,
   );
 
+  gauge(
+    "ops_health_transitions_waiting",
+    "Links whose state this replica may have to record still.",
+    () => recorder.waiting,
+  );
+
   function gauge(name: string, help: string, read: () => number): void {
     new Gauge({
       name,

@@ -37,7 +37,7 @@ export interface RecorderDeps {
   readonly bus: Pick<Bus, "publish" | "lastMessage">;
   readonly tracker: Pick<
     HealthTracker,
-    "of" | "compute" | "entryOf" | "recordedOf" | "noteRecorded" | "reached" | "subscribe"
+    "healthOf" | "compute" | "entryOf" | "recordedOf" | "noteRecorded" | "reached" | "subscribe"
   >;
   readonly catalog: Pick<Catalog, "position">;
   readonly logger: Pick<Logger, "warn">;
@@ -109,6 +109,11 @@ export class TransitionRecorder {
     }
   }
 
+  /** How many links this process still has to look at. */
+  get waiting(): number {
+    return this.#due.size;
+  }
+
   /** The same within seconds, for nobody to wait for. */
   considerLater(link: LinkId): void {
     const key = linkKey(link);
@@ -173,7 +178,7 @@ export class TransitionRecorder {
     const links: LinkId[] = [];
     for (const [key, { link, from }] of this.#due) {
       if (from > now) continue;
-      const health = tracker.of("", link.operatorUid, link.connectionId);
+      const health = tracker.healthOf(link);
       if (health === undefined || !differs(health, tracker.recordedOf(link)?.transition)) this.#due.delete(key);
       else links.push(link);
       if (links.length === LINKS_PER_ROUND) break;

@@ -1,6 +1,6 @@
 import { Flusher } from "../backends/flusher.ts";
 import type { BusMessage } from "../backends/bus/bus.ts";
-import type { Cache } from "../backends/cache/cache.ts";
+import { CacheUnavailableError, type Cache } from "../backends/cache/cache.ts";
 import { mapConcurrently } from "../map-concurrently.ts";
 import { reporterOf, reportSubject } from "./subjects.ts";
 
@@ -46,17 +46,30 @@ export class ReportMirror {
     this.#flusher.wake();
   }
 
-  /** The copies of these operators' reports, of each node the latest first. @throws CacheUnavailableError */
-  async load(operatorUids: readonly string[], take: (message: BusMessage) => void): Promise<void> {
+  /**
+   * The copies of these operators' reports, of each node the latest first, as far as the cache answers until the signal aborts: where one of its
+   * servers is away, the others' copies are worth having. Never rejects.
+   */
+  async load(operatorUids: readonly string[], take: (message: BusMessage) => void, signal: AbortSignal): Promise<void> {
     await mapConcurrently(operatorUids, AT_ONCE, async (operatorUid) => {
       const period = this.#period();
       for (const key of [mirrorKey(operatorUid, period), mirrorKey(operatorUid, period - 1)]) {
-        for (const [field, value] of await this.#cache.getFields(key)) {
+        if (signal.aborted) return;
+        for (const [field, value] of await this.#fieldsOf(key)) {
           const message = decode(operatorUid, field, value);
           if (message !== undefined) take(message);
         }
       }
     });
+  }
+
+  async #fieldsOf(key: string): Promise<ReadonlyMap<string, Uint8Array>> {
+    try {
+      return await this.#cache.getFields(key);
+    } catch (error) {
+      if (error instanceof CacheUnavailableError) return new Map(); // the cache says itself that it doesn't answer
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

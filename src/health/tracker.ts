@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Bus, BusMessage, Following } from "../backends/bus/bus.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { CatalogEntry } from "../catalog/entry.ts";
+import type { Revision } from "../catalog/revision.ts";
 import type { Folded } from "./fold.ts";
 import { LatestReports } from "./latest-reports.ts";
 import { LinkFolds } from "./link-folds.ts";
@@ -12,10 +13,10 @@ import { RecordedStates, type RecordedState } from "./recorded-states.ts";
 import { linkKey, linkOfKey, type LinkId } from "./subjects.ts";
 import { summaryOf } from "./summary.ts";
 
-/** Milliseconds of work between two turns of the event loop. */
-const SLICE_MS = 10;
 // Longer than 250 lines because one link's way from a report to whoever is told of it is read from top to bottom.
 
+/** Milliseconds of work between two turns of the event loop. */
+const SLICE_MS = 10;
 const RECHECK_INTERVAL_MS = 500;
 const FORGET_INTERVAL_MS = 60_000;
 /** Kinds of links without reports that share their health. */
@@ -38,9 +39,9 @@ export type HealthChange =
 /** What a tracker needs. */
 export interface TrackerDeps {
   readonly bus: Pick<Bus, "follow">;
-  readonly catalog: Pick<Catalog, "get" | "loaded" | "snapshot" | "subscribe">;
-  /** Names of the nodes that the fleet knows. */
-  readonly knownNodes: () => ReadonlySet<string>;
+  readonly catalog: Pick<Catalog, "loaded" | "snapshot" | "subscribe">;
+  /** Whether the fleet knows a node of this name. */
+  readonly knownNodes: Pick<ReadonlySet<string>, "has">;
   readonly logger: Pick<Logger, "error">;
   readonly now: () => Date;
 }
@@ -75,7 +76,6 @@ export class HealthTracker {
   readonly #timers: readonly NodeJS.Timeout[];
   #version = 0;
   #turn: NodeJS.Immediate | undefined;
-  #catalogChanged = true;
   #positions = { reports: 0, states: 0 };
   #waiting: { readonly reached: () => boolean; readonly resolve: () => void }[] = [];
 
@@ -91,22 +91,23 @@ export class HealthTracker {
     this.#followings = [states, reports];
     this.caughtUp = Promise.all([reports.caughtUp, states.caughtUp]).then(() => undefined);
     this.caughtUp.catch(() => undefined); // closed before; whoever waits for it hears of it
-    this.#unsubscribe = deps.catalog.subscribe(() => {
-      this.#catalogChanged = true;
-      this.#wake();
-    });
+    this.#unsubscribe = deps.catalog.subscribe((revision) => this.#takeCatalog(revision));
+    if (deps.catalog.loaded) this.#takeCatalog(undefined);
     this.#timers = [
       setInterval(() => this.#recheck(), RECHECK_INTERVAL_MS).unref(),
       setInterval(() => this.#reports.forget(deps.now()), FORGET_INTERVAL_MS).unref(),
     ];
-    this.#wake();
   }
 
-  /** The health of a link as last computed; undefined when there is no such live link. */
+  /** As `healthOf`, for routes. */
   of(_operatorId: string, operatorUid: string, connectionId: string): ConnectionHealth | undefined {
-    this.#readCatalog();
-    const key = linkKey({ operatorUid, connectionId });
-    if (this.#dirty.has(key)) this.#evaluate(key);
+    return this.healthOf({ operatorUid, connectionId });
+  }
+
+  /** The health of a link as last computed, which is milliseconds ago at most; undefined when there is no such live link. */
+  healthOf(link: LinkId): ConnectionHealth | undefined {
+    const key = linkKey(link);
+    if (!this.#links.has(key)) this.#evaluate(key); // it has just come
     return this.#links.get(key)?.link.health;
   }
 
@@ -117,7 +118,6 @@ export class HealthTracker {
 
   /** All live links, or those computed anew since a version. */
   links(since = 0): IteratorObject<TrackedLink> {
-    this.#readCatalog();
     const links = this.#links.values();
     return (since === 0 ? links : links.filter(({ version }) => version > since)).map(({ link }) => link);
   }
@@ -125,13 +125,12 @@ export class HealthTracker {
   /** The link's health computed now, with every observer's view; undefined when there is no such live link, or it can't be computed. */
   compute(link: LinkId): Folded | undefined {
     const entry = this.entryOf(link);
-    return entry && this.#folds.fold(entry, link);
+    return entry && this.#folds.fold(entry, link, { withObservers: true });
   }
 
   /** The operator of a live link. */
   entryOf(link: LinkId): CatalogEntry | undefined {
-    this.#readCatalog();
-    return this.#live.has(link) ? this.#live.entryOf(link.operatorUid) : undefined;
+    return this.#live.entryOf(link);
   }
 
   /** The link's last recorded transition. */
@@ -212,7 +211,6 @@ export class HealthTracker {
 
   #work(): void {
     this.#turn = undefined;
-    this.#readCatalog();
     const until = performance.now() + SLICE_MS;
     for (const key of this.#dirty) {
       this.#evaluate(key);
@@ -221,38 +219,37 @@ export class HealthTracker {
     if (this.#dirty.size > 0) this.#wake();
   }
 
-  /** Learns of links that came, went or were changed. */
-  #readCatalog(): void {
-    const { catalog } = this.#deps;
-    if (!this.#catalogChanged || !catalog.loaded) return;
-    this.#catalogChanged = false;
-    const { changed, removed } = this.#live.read(catalog);
-    for (const link of removed) {
-      this.#links.delete(linkKey(link));
+  /** Learns of links that came, went or were changed: by one revision, or by a state that was loaded. */
+  #takeCatalog(revision: Revision | undefined): void {
+    const news =
+      revision === undefined ? this.#live.replace(this.#deps.catalog.snapshot()) : this.#live.apply(revision);
+    for (const link of news.removed) {
+      const key = linkKey(link);
+      this.#links.delete(key);
       this.#folds.forget(link);
-      this.#tell({ kind: "removed", link: { ...link, key: linkKey(link) } });
+      this.#tell({ kind: "removed", link: { ...link, key } });
     }
-    for (const link of changed) this.#markDirty(linkKey(link));
+    for (const link of news.changed) this.#markDirty(linkKey(link));
   }
 
   #evaluate(key: string): void {
     this.#dirty.delete(key);
     const id = linkOfKey(key);
-    const entry = this.#live.has(id) ? this.#live.entryOf(id.operatorUid) : undefined;
+    const entry = this.#live.entryOf(id);
     if (entry === undefined) return; // reports of links that are not known (yet)
-    const folded = this.#folds.fold(entry, id);
+    const folded = this.#folds.fold(entry, id, { withObservers: false });
     if (folded === undefined) return;
     const { health, recheckAt } = folded;
     const known = this.#links.get(key);
     const summary = summaryOf(health);
-    const link = { ...id, key, operatorId: entry.id, health: this.#kept(health, summary) };
+    const link = { ...id, key, operatorId: entry.id, health: this.#shared(health, summary) };
     this.#links.set(key, { link, summary, version: ++this.#version, recheckAt: recheckAt?.getTime() ?? Infinity });
     this.#tell({ kind: summary === known?.summary ? "figures" : "state", link });
   }
 
-  /** Without the observers; the same object for all links of which nobody reports anything, and that are alike. */
-  #kept(health: ConnectionHealth, summary: string): ConnectionHealth {
-    if (health.observers.length > 0) return { ...health, observers: [] };
+  /** The same object for all links of which nobody reports anything, and that are alike. */
+  #shared(health: ConnectionHealth, summary: string): ConnectionHealth {
+    if (health.observedTime !== undefined) return health;
     const alike = this.#unobserved.get(summary);
     if (alike !== undefined && equals(ConnectionHealthSchema, alike, health)) return alike;
     if (this.#unobserved.size >= MOST_ALIKE) this.#unobserved.clear();

@@ -7,7 +7,7 @@ import {
   type ConsumerSpec,
   type Consumption,
 } from "../backends/bus/bus.ts";
-import { sqlState } from "../db/database-error.ts";
+import { isAboutValues } from "../db/database-error.ts";
 import type { Database } from "../db/db.ts";
 import { typedDatabaseError } from "../rpc/database-unavailable.ts";
 import { deleteTransitionsBefore, insertTransition, type TransitionRow } from "./queries.ts";
@@ -41,7 +41,7 @@ export function storeTransitions({ bus, db, logger, now }: TransitionWriterDeps)
       await insertTransition(db, row);
       failing = false;
     } catch (error) {
-      if (isAboutTheRow(error)) throw new PoisonMessageError("the database refuses its values", { cause: error });
+      if (isAboutValues(error)) throw new PoisonMessageError("the database refuses its values", { cause: error });
       if (!failing) {
         failing = true; // once per outage
         logger.warn({ err: typedDatabaseError(error) }, "transitions of links wait on the bus: storing them failed");
@@ -77,9 +77,4 @@ function rowOf({ subject, data }: BusMessage): TransitionRow {
   if (link === undefined || transition?.time === undefined)
     throw new PoisonMessageError("it is no transition of a link");
   return { ...link, operatorId: transition.operatorId, time: transition.time, record: data };
-}
-
-/** Whether the database found fault with the values (SQLSTATE classes 22 and 23), which never changes. */
-function isAboutTheRow(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? "");
 }

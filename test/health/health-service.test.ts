@@ -1,5 +1,5 @@
 import { fromJson } from "@bufbuild/protobuf";
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import { OperationalState } from "@operator-management/contract/ops/v1/health_pb.js";
@@ -26,6 +26,7 @@ async function enabledOperator(operatorId: string): Promise<Operator> {
     endpoints: { a: { host: "smpp.example", port: 2775 } },
     binds: [{ role: "BIND_ROLE_TRX", count: 2 }],
     throughput: { maxSegmentsPerSecond: 50 },
+    coverage: [{ mccmnc: "26201" }],
   };
   const operator = fromJson(OperatorSchema, { kind: "OPERATOR_KIND_AGGREGATOR", connections: { main: connection } });
   await admin.createOperator({ operatorId, operator });
@@ -71,6 +72,17 @@ describe("ReportHealth and GetHealth", () => {
     await until("it is UP", async () => (await stateOf(operator)) === UP);
     const { operators } = await service.mesh.getHealth({ operatorIds: [operator.id] });
     expect(operators[0]!.connections["main"]!.observers).toEqual([]);
+  });
+
+  test("a route says how its link is, and when that was heard", async () => {
+    const operator = await enabledOperator("routed");
+    const before = Date.now();
+    await service.mesh.reportHealth({ reports: [report(operator, "conn-1", 2)] });
+    await until("it is UP", async () => (await stateOf(operator)) === UP);
+    const { results } = await service.mesh.resolveRoutes({ queries: [{ network: "26201" }] });
+    const route = results[0]!.routes.find(({ operatorId }) => operatorId === operator.id);
+    expect(route).toMatchObject({ state: UP, class: 0, holders: ["conn-1"] });
+    expect(route?.observedTime && timestampMs(route.observedTime)).toBeGreaterThanOrEqual(before);
   });
 
   test("reports of links that don't exist are dropped and named, the others taken", async () => {

@@ -6,9 +6,10 @@ import {
   type BindStatus,
   type HealthReport,
 } from "@operator-management/contract/ops/v1/health_pb.js";
-import type { Quality } from "@operator-management/contract/ops/v1/quality_pb.js";
+import { QualityGrade, type Quality } from "@operator-management/contract/ops/v1/quality_pb.js";
 import type { MessageState } from "@operator-management/contract/ops/v1/receipts_pb.js";
 import type { CatalogConnection } from "../catalog-state.ts";
+import { errorGrade } from "./error-grade.ts";
 import { QualityMeter, type SubmittedMessage } from "./quality-meter.ts";
 import { RollingSlots } from "./rolling-slots.ts";
 
@@ -151,12 +152,7 @@ export class LinkMonitor {
     const isUp = (bind: BindStatus): boolean => bind.state === BindState.BOUND && bind.enquireLinksMissed < missedLimit;
     const isTrouble = (bind: BindStatus): boolean => !isUp(bind) && (isLost(bind) || wasRefused(bind));
     if (throttledRate !== undefined || !this.#binds.some(isUp) || this.#binds.some(isTrouble)) return false;
-    const policy = connection?.healthPolicy ?? operator?.healthPolicy;
-    const { ok = 0, temporary = 0, permanent = 0, throttled = 0, account = 0, message = 0 } = segments ?? {};
-    const answered = ok + temporary + permanent + throttled + account + message;
-    const errors = temporary + account;
-    if (errors === 0 || answered < (policy?.minimumSegments ?? 50)) return true;
-    return errors < (policy?.errorRatioWarning ?? 0.05) * answered;
+    return errorGrade(segments, connection?.healthPolicy ?? operator?.healthPolicy) === QualityGrade.GOOD;
   }
 }
 

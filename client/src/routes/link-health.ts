@@ -1,4 +1,3 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { OperationalState, type ConnectionHealth } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { WindowOccurrence } from "@operator-management/contract/ops/v1/maintenance_pb.js";
 import { RouteReason } from "@operator-management/contract/ops/v1/route_pb.js";
@@ -47,14 +46,4 @@ function isInForce(window: WindowOccurrence | undefined, now: number): boolean {
   if (window === undefined) return false;
   const begun = window.start === undefined || milliseconds(window.start) <= now;
   return begun && (window.end === undefined || milliseconds(window.end) > now);
-}
-
-/** When the newest of the observers' reports arrived. */
-export function reportTime(health: ConnectionHealth | undefined): Timestamp | undefined {
-  let latest: Timestamp | undefined;
-  for (const { reportTime } of health?.observers ?? []) {
-    if (reportTime === undefined) continue;
-    if (latest === undefined || milliseconds(reportTime) > milliseconds(latest)) latest = reportTime;
-  }
-  return latest;
 }

@@ -1,6 +1,6 @@
+import { sha256 } from "@noble/hashes/sha2.js";
 import type { Route, RouteResult } from "@operator-management/contract/ops/v1/route_pb.js";
 import { byId } from "./link.ts";
-import { sha256 } from "./sha256.ts";
 
 /**
  * The link for one message: by weight among those of the first tier; undefined when there is no route. The key is the message's id, so that
@@ -25,7 +25,8 @@ export function pick(result: Pick<RouteResult, "routes">, key: string): Route | 
 /** Weighted rendezvous: of all keys, each link gets its weight's share, and a link that goes moves only its own. */
 function scoreOf(route: Route, key: string): number {
   const hashed = `${key}\0${route.operatorId}/${route.connectionId}`;
-  const [high = 0, low = 0] = sha256(new TextEncoder().encode(hashed));
-  const n = high * 2 ** 20 + (low >>> 12);
+  const digest = sha256(new TextEncoder().encode(hashed));
+  const words = new DataView(digest.buffer, digest.byteOffset);
+  const n = words.getUint32(0) * 2 ** 20 + (words.getUint32(4) >>> 12);
   return -route.effectiveWeight / Math.log((n + 0.5) / 2 ** 52);
 }

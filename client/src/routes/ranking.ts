@@ -2,7 +2,6 @@ import { QualityGrade } from "@operator-management/contract/ops/v1/quality_pb.js
 import { OperationalState } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { Route } from "@operator-management/contract/ops/v1/route_pb.js";
 import { classOf, type Candidate } from "./candidate.ts";
-import { reportTime } from "./link-health.ts";
 import { byId } from "./link.ts";
 import { currentLimit, effectiveWeight, limitOf } from "./weighing.ts";
 
@@ -77,7 +76,6 @@ function routeOf({ candidate, class: classNumber }: Ranked, place: number, tier:
   };
   if (entry !== undefined) route.matched = entry.match;
   if (health?.since !== undefined) route.since = health.since;
-  const observedTime = reportTime(health);
-  if (observedTime !== undefined) route.observedTime = observedTime;
+  if (health?.observedTime !== undefined) route.observedTime = health.observedTime;
   return route;
 }

@@ -1,6 +1,7 @@
+import { bindErrorClass } from "@operator-management/client";
 import type { Connection } from "@operator-management/contract/ops/v1/connection_pb.js";
 import { BindErrorClass } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
-import { bindErrorClass, statusName } from "./command-status.ts";
+import { statusName } from "./command-status.ts";
 import { NoLoginError, type Login } from "./logins.ts";
 import { BindFailedError } from "./bind-failed-error.ts";
 

@@ -1,8 +1,9 @@
+import { bindErrorClass } from "@operator-management/client";
 import { create } from "@bufbuild/protobuf";
 import { BindRole } from "@operator-management/contract/ops/v1/endpoint_pb.js";
 import { BindErrorClass, BindErrorSchema } from "@operator-management/contract/ops/v1/smpp_error_pb.js";
 import { expect, test } from "vitest";
-import { bindErrorClass, statusName } from "../src/command-status.ts";
+import { statusName } from "../src/command-status.ts";
 import { endpointsFor } from "../src/endpoints.ts";
 import { connection, desired } from "./harness.ts";
 

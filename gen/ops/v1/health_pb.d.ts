@@ -451,6 +451,13 @@ export declare type ConnectionHealth = Message<"ops.v1.ConnectionHealth"> & {
   observedRate: number;
 
   /**
+   * When the newest of the reports that all this rests on arrived, by the bus's clock; unset: there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp observed_time = 22;
+   */
+  observedTime?: Timestamp | undefined;
+
+  /**
    * Figures over all observers.
    *
    * @generated from field: ops.v1.Quality quality = 30;

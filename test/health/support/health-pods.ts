@@ -109,7 +109,7 @@ export function startHealthPod(bus: Bus, operators: readonly Operator[], options
     catalog.replace({ entries, ring: new Ring({ store, revision, fingerprint }), damaged: [] });
   };
   setOperators(...operators);
-  const tracker = new HealthTracker({ bus, catalog, knownNodes: () => new Set(), logger, now });
+  const tracker = new HealthTracker({ bus, catalog, knownNodes: new Set(), logger, now });
   const recorder = new TransitionRecorder({
     bus,
     tracker,
