@@ -22,6 +22,7 @@ export default defineConfig({
           exclude: [...ignored, ...full, ...servers],
           // By default one core is left alone, and two cores are what most machines that run this have.
           maxWorkers: "100%",
+          globalSetup: ["test/harness/prepared-postgres.ts"],
         },
       },
       {

@@ -4,9 +4,9 @@ import { AuditQueue } from "../../src/audit/audit-queue.ts";
 import { BusUnavailableError, type PublishOptions } from "../../src/backends/bus/bus.ts";
 import { InProcessBus } from "../../src/backends/bus/in-process-bus.ts";
 import type { OpenDatabase } from "../../src/db/db.ts";
-import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
 import { auditEvent } from "../../src/db/schema.ts";
 import { keptLog } from "../backends/jetstream-buses.ts";
+import { openPreparedDatabase } from "../harness/prepared-postgres.ts";
 import { auditRecord as record, loggedIds, storedIds } from "./audit-records.ts";
 
 /** A bus of this process that can be away. */
@@ -25,7 +25,7 @@ let bus: FaultyBus;
 let log: ReturnType<typeof keptLog>;
 
 beforeAll(async () => {
-  database = await openEmbeddedDatabase("memory://");
+  database = await openPreparedDatabase();
 });
 afterAll(() => database.close());
 beforeEach(() => {

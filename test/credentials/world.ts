@@ -25,6 +25,7 @@ import { Fleet } from "../../src/fleet/fleet.ts";
 import { nodeReportHandlers } from "../../src/fleet/handlers.ts";
 import { History } from "../../src/history/commit.ts";
 import { callerKey, requestIdKey, type Caller } from "../../src/rpc/caller.ts";
+import { copyPreparedPostgres } from "../harness/prepared-postgres.ts";
 
 /** The credentials' part of the service on real backends in a folder, behind real clients. */
 export interface World {
@@ -54,7 +55,9 @@ export interface Wrappers {
 }
 
 export async function newDataDir(): Promise<string> {
-  return mkdtemp(join(tmpdir(), "credentials-"));
+  const dataDir = await mkdtemp(join(tmpdir(), "credentials-"));
+  await copyPreparedPostgres(join(dataDir, "postgres"));
+  return dataDir;
 }
 
 export async function removeDataDir(dataDir: string): Promise<void> {

@@ -10,13 +10,13 @@ import {
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { OpenDatabase } from "../../src/db/db.ts";
-import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
 import { nodeStatus } from "../../src/db/schema.ts";
 import { FleetRecorder } from "../../src/fleet/fleet-recorder.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import { fleetStatusHandlers, nodeReportHandlers } from "../../src/fleet/handlers.ts";
 import { callerKey, type Caller } from "../../src/rpc/caller.ts";
 import { reasonOf } from "../../src/rpc/errors.ts";
+import { openPreparedDatabase } from "../harness/prepared-postgres.ts";
 
 const position: Position = { store: new Uint8Array(16).fill(1), revision: 7n, fingerprint: new Uint8Array(32).fill(7) };
 const applied = encodeToken({ ...position, revision: 5n });
@@ -27,7 +27,7 @@ const warnings: string[] = [];
 const logger = { warn: (_details: object, text: string) => void warnings.push(text) } as never;
 
 beforeAll(async () => {
-  database = await openEmbeddedDatabase("memory://");
+  database = await openPreparedDatabase();
 });
 afterAll(() => database.close());
 beforeEach(async () => {

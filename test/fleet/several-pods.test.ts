@@ -6,12 +6,12 @@ import { ReportNodeStatusRequestSchema } from "@operator-management/contract/ops
 import { sql } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { OpenDatabase } from "../../src/db/db.ts";
-import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
 import { nodeStatus } from "../../src/db/schema.ts";
 import { credentialsInUse } from "../../src/fleet/credentials-in-use.ts";
 import { FleetRecorder } from "../../src/fleet/fleet-recorder.ts";
 import { Fleet, type ReportOutcome } from "../../src/fleet/fleet.ts";
 import { fleetStatusHandlers } from "../../src/fleet/handlers.ts";
+import { openPreparedDatabase } from "../harness/prepared-postgres.ts";
 
 type ReportInit = MessageInitShape<typeof ReportNodeStatusRequestSchema>;
 const position: Position = { store: new Uint8Array(16).fill(1), revision: 7n, fingerprint: new Uint8Array(32).fill(7) };
@@ -20,7 +20,7 @@ let now: number;
 const pods: Pod[] = [];
 
 beforeAll(async () => {
-  database = await openEmbeddedDatabase("memory://");
+  database = await openPreparedDatabase();
 });
 afterAll(() => database.close());
 beforeEach(async () => {

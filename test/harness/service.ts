@@ -14,6 +14,7 @@ import { safeLogging } from "../../src/rpc/redact.ts";
 import { startService } from "../../src/service.ts";
 import { reapedProcess } from "../cluster/reaped.ts";
 import { showLogOnFailure } from "../cluster/recent-logs.ts";
+import { copyPreparedPostgres } from "./prepared-postgres.ts";
 
 /** A service under test and clients for it. They are plain Connect clients: no retries that could hide a failure. */
 export interface TestService extends AsyncDisposable {
@@ -142,6 +143,7 @@ function environment(options: TestServiceOptions, dataDir: string): Record<strin
 async function folder(options: TestServiceOptions): Promise<{ dataDir: string; removeDataDir: () => Promise<void> }> {
   if (options.dataDir !== undefined) return { dataDir: options.dataDir, removeDataDir: async () => {} };
   const dataDir = await mkdtemp(join(tmpdir(), "operators-"));
+  await copyPreparedPostgres(join(dataDir, "postgres"));
   return { dataDir, removeDataDir: () => rm(dataDir, { recursive: true, force: true }) };
 }
 

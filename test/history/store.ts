@@ -1,7 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { clone, create, type MessageInitShape } from "@bufbuild/protobuf";
 import { AdminState } from "@operator-management/contract/ops/v1/admin_state_pb.js";
 import { Actor_Kind, ActorSchema } from "@operator-management/contract/ops/v1/common_pb.js";
@@ -13,12 +10,12 @@ import {
 } from "@operator-management/contract/ops/v1/operator_admin_pb.js";
 import { OperatorKind, OperatorSchema, type Operator } from "@operator-management/contract/ops/v1/operator_pb.js";
 import type { OpenDatabase } from "../../src/db/db.ts";
-import { openEmbeddedDatabase } from "../../src/db/embedded-database.ts";
 import { History, type ChangeRequest, type Decision } from "../../src/history/commit.ts";
 import type { OperatorChange } from "../../src/history/compose-revision.ts";
 import type { Caller } from "../../src/rpc/caller.ts";
+import { openPreparedDatabase } from "../harness/prepared-postgres.ts";
 
-/** A history on a database of its own, in a folder that goes away with it. */
+/** A history on a database of its own, which goes away with it. */
 export interface TestStore {
   readonly database: OpenDatabase;
   readonly history: History;
@@ -28,17 +25,13 @@ export interface TestStore {
 }
 
 export async function openTestStore(): Promise<TestStore> {
-  const folder = await mkdtemp(join(tmpdir(), "history-"));
-  const database = await openEmbeddedDatabase(join(folder, "postgres"));
+  const database = await openPreparedDatabase();
   let commits = 0;
   return {
     database,
     history: new History({ db: database.db, onCommit: () => commits++ }),
     commits: () => commits,
-    close: async () => {
-      await database.close();
-      await rm(folder, { recursive: true });
-    },
+    close: () => database.close(),
   };
 }
 

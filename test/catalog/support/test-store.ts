@@ -9,13 +9,13 @@ import { OperatorKind, OperatorSchema, type Operator } from "@operator-managemen
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { sql } from "drizzle-orm";
 import type { OpenDatabase } from "../../../src/db/db.ts";
-import { openEmbeddedDatabase } from "../../../src/db/embedded-database.ts";
 import { configHead } from "../../../src/db/schema.ts";
 import { composeRevision, type OperatorChange } from "../../../src/history/compose-revision.ts";
 import { findOperator } from "../../../src/history/find-operator.ts";
 import { genesis } from "../../../src/history/fingerprint.ts";
 import { lockHead } from "../../../src/history/head.ts";
 import { writeRevision } from "../../../src/history/write-revision.ts";
+import { openPreparedDatabase } from "../../harness/prepared-postgres.ts";
 
 export type OperatorInit = MessageInitShape<typeof OperatorSchema>;
 
@@ -31,7 +31,7 @@ export class TestStore {
   readonly database: OpenDatabase;
 
   static async open(): Promise<TestStore> {
-    return new TestStore(await openEmbeddedDatabase("memory://"));
+    return new TestStore(await openPreparedDatabase());
   }
 
   constructor(database: OpenDatabase) {
