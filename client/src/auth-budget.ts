@@ -23,7 +23,8 @@ interface Attempts {
 
 /**
  * How often a login may be tried, because failed logins get accounts and addresses banned: three tries per 15 minutes, after three
- * refusals one probe per 30 minutes; during a rotation as its limits say. Each key (a connection with a credential) has its own budget.
+ * refusals one probe per 30 minutes; during a rotation as its limits say. Also of one that was accepted before, three at most are under way at
+ * once. Each key (a connection with a credential) has its own budget.
  */
 export class AuthBudget {
   readonly #attempts = new Map<string, Attempts>();
@@ -38,7 +39,6 @@ export class AuthBudget {
   take(key: string, limit: TryLimit = "BUDGET"): boolean {
     if (!this.mayTake(key, limit)) return false;
     const attempts = this.#current(key);
-    if (attempts.proven) return true;
     const now = this.now();
     attempts.open.push(now);
     attempts.lastTry = now;
@@ -54,7 +54,7 @@ export class AuthBudget {
   /** When the next try is allowed, in milliseconds; not later than now: at once; Infinity: never. */
   nextTry(key: string, limit: TryLimit = "BUDGET"): number {
     const attempts = this.#current(key);
-    return attempts.proven ? -Infinity : this.#nextTry(attempts, limit);
+    return this.#nextTry(attempts, limit);
   }
 
   /** Forgets the key's refusals: somebody has seen to it. Tries that are under way still count. */
@@ -79,7 +79,8 @@ export class AuthBudget {
   }
 
   accepted(key: string): void {
-    this.#attempts.set(key, { ...untried(), proven: true });
+    const open = this.#current(key).open.slice(1);
+    this.#attempts.set(key, { ...untried(), proven: true, open });
   }
 
   abandoned(key: string): void {
@@ -95,8 +96,10 @@ export class AuthBudget {
     return known;
   }
 
-  #nextTry({ spent, lastTry, refused, rejections, open }: Attempts, limit: TryLimit): number {
+  #nextTry({ proven, spent, lastTry, refused, rejections, open }: Attempts, limit: TryLimit): number {
     const openEnds = open.map((time) => time + TRY_LASTS_MS);
+    // It may have been changed at the vendor since, where all binds of a connection then fail at once.
+    if (proven) return open.length < TRIES_PER_WINDOW ? 0 : Math.min(...openEnds);
     if (limit === "ONCE") return refused ? Infinity : Math.max(0, ...openEnds);
     if (limit === "SPACED") return Math.max(0, ...rejections.map((time) => time + SPACED_MS), ...openEnds);
     if (spent) return Math.max(lastTry + PROBE_INTERVAL_MS, ...openEnds);

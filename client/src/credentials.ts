@@ -95,7 +95,8 @@ export class Credentials {
   /**
    * Whether a login with this credential may be tried now; if so the try is taken. At most 3 per 15 minutes, and after 3 refusals one
    * probe per 30 minutes; during a rotation one per 5 minutes, or none once it was refused, as `candidates` says. A credential that was
-   * accepted has no limit, and a new one starts afresh. Report each try's result.
+   * accepted may be tried as often as one likes, but three times at once: vendors change passwords unannounced, and then every bind fails. A new
+   * one starts afresh. Report each try's result, which also makes room for the next.
    */
   mayTry(ref: ConnectionRef | string, credentialId: string): boolean {
     return this.#budget.take(budgetKey(ref, credentialId), this.#limit(ref, credentialId));

@@ -59,12 +59,18 @@ describe("the login budget", () => {
     expect(budget.take("a")).toBe(true);
   });
 
-  it("has no limit for a credential that was accepted, until it is refused", () => {
-    const { budget } = budgetAt();
-    expect(budget.take("a")).toBe(true);
+  it("of a credential that was accepted allows as many as one likes, but three at once, until it is refused", () => {
+    const { budget, pass, now } = budgetAt();
+    for (let time = 0; time < 20; time++) {
+      expect(budget.take("a")).toBe(true);
+      budget.accepted("a");
+    }
+    expect([1, 2, 3, 4].map(() => budget.take("a"))).toEqual([true, true, true, false]);
+    expect(budget.nextTry("a")).toBe(now() + 2 * MINUTE);
     budget.accepted("a");
-    expect(Array.from({ length: 20 }, () => budget.take("a")).every(Boolean)).toBe(true);
+    expect([1, 2].map(() => budget.take("a"))).toEqual([true, false]);
     for (let refused = 0; refused < 3; refused++) budget.rejected("a");
+    pass(2 * MINUTE);
     expect(budget.take("a")).toBe(false);
   });
 

@@ -20,7 +20,7 @@ export interface Login {
   abandoned(): void;
 }
 
-/** The SDK's budget; here it is only for the words. */
+/** The SDK's budget: more than these aren't tried at once, and none is tried again after so many refusals. */
 const TRIES = 3;
 
 /** No login may be tried now; the message says why. */
@@ -37,7 +37,8 @@ export class NoLoginError extends Error {
 
 /**
  * Hands out logins of one connection: one at a time until the vendor has accepted the credential, so that a wrong password costs
- * one try and not one per bind. Which of two credentials is first during a rotation says the SDK.
+ * one try and not one per bind; then three at a time, because the vendor may have changed it since. Which of two credentials is first during a
+ * rotation says the SDK.
  */
 export class Logins {
   readonly #ref: ConnectionRef;
@@ -47,7 +48,9 @@ export class Logins {
   #known: readonly Credential[] = [];
   #isPreparing = false;
   #refusals = { id: "", count: 0 };
-  #turn: Promise<void> = Promise.resolve();
+  #underWay = 0;
+  /** Those who wait for one of them to end. */
+  #waiting: (() => void)[] = [];
 
   constructor(ref: ConnectionRef, source: CredentialSource) {
     this.#ref = ref;
@@ -56,23 +59,15 @@ export class Logins {
 
   /** Rejects with {@link NoLoginError}, or with the signal's reason when it aborts while others have their turn. */
   async next(signal: AbortSignal): Promise<Login> {
-    const known = await this.#credential();
-    if (known.id === this.#proven) return this.#take(known, () => undefined);
-    const mine = Promise.withResolvers<void>();
-    const before = this.#turn;
-    this.#turn = before.then(() => mine.promise);
-    try {
-      await before;
-      signal.throwIfAborted();
+    for (;;) {
       // Whoever was before may have proven it, or another one is in force by now.
       const credential = await this.#credential();
       signal.throwIfAborted();
-      const login = this.#take(credential, mine.resolve);
-      if (credential.id === this.#proven) mine.resolve();
-      return login;
-    } catch (error) {
-      mine.resolve();
-      throw error;
+      if (this.#underWay < (credential.id === this.#proven ? TRIES : 1)) return this.#take(credential);
+      const turn = Promise.withResolvers<void>();
+      this.#waiting.push(turn.resolve);
+      await turn.promise;
+      signal.throwIfAborted();
     }
   }
 
@@ -108,12 +103,17 @@ export class Logins {
     return new Date(Math.min(...times.map((time) => time?.getTime() ?? 0)));
   }
 
-  #take(credential: Credential, over: () => void): Login {
+  #take(credential: Credential): Login {
     const { id } = credential;
     if (!this.#source.mayTry(this.#ref, id)) {
       const until = this.#nextTry();
       throw new NoLoginError("refused too often: waiting, as more tries could get the account banned", until);
     }
+    this.#underWay += 1;
+    const over = (): void => {
+      this.#underWay -= 1;
+      for (const wake of this.#waiting.splice(0)) wake();
+    };
     return {
       credential,
       accepted: () => {

@@ -35,6 +35,18 @@ test("a wrong password is tried three times over all binds, then not again until
   expect(lines.join("\n")).not.toMatch(/s3cr3t/);
 });
 
+test("a password that was changed at the vendor while all binds are lost is tried three times, not once per bind", async () => {
+  const account = { ...acme, maxBinds: 12 };
+  const smsc = await runSmsc({ ports: [0], accounts: [account] });
+  const reconnect = { initial: { nanos: 1_000_000 }, max: { nanos: 1_000_000 } };
+  const { mesh, lines } = await bound(12, { binds: [{ role: BindRole.TRX, count: 12 }], reconnect }, smsc);
+  smsc.changePassword(acme.systemId, "an0ther", { mode: "REPLACE" });
+  smsc.disconnect(acme.systemId);
+  await until(() => lines.filter((line) => line.includes("refused too often")).length === 9);
+  await until(() => bindsOf(mesh).every(({ nextAttemptTime }) => nextAttemptTime !== undefined));
+  expect(failedLogins(smsc)).toBe(3);
+});
+
 test("the next endpoint takes over when the preferred one is not reachable", async () => {
   const smsc = await runSmsc();
   const endpoints = {
