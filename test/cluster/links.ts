@@ -87,9 +87,18 @@ function link(url: string, port: number): Link {
   };
 }
 
+const PATIENCE_MS = 30_000;
+/** What a request that is repeated is answered when the first one was done after all. */
+const DONE_BEFORE: Readonly<Record<string, number>> = { DELETE: 404, POST: 409 };
+
+/** toxiproxy answers 503 when something takes 5 s (e.g. a toxic whose last bytes nobody reads), and goes on with it: then it is asked again. */
 async function call(method: string, url: string, body?: unknown): Promise<unknown> {
-  const response = await fetch(url, { method, body: body === undefined ? null : JSON.stringify(body) });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
-  return text === "" ? undefined : JSON.parse(text);
+  const end = Date.now() + PATIENCE_MS;
+  for (let isAgain = false; ; isAgain = true) {
+    const response = await fetch(url, { method, body: body === undefined ? null : JSON.stringify(body) });
+    const text = await response.text();
+    if (response.ok) return text === "" ? undefined : JSON.parse(text);
+    if (isAgain && response.status === DONE_BEFORE[method]) return undefined;
+    if (response.status !== 503 || Date.now() > end) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+  }
 }
