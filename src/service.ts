@@ -130,7 +130,7 @@ function openBackends(config: Config, closing: ClosingStack, logger: Logger): Pr
 }
 
 /** Each streaming snapshot may hold up to its chunks in memory: eight are the bound per process. */
-const SNAPSHOTS_AT_ONCE = 8;
+const SNAPSHOTS_AT_ONCE = { mesh: 6, admin: 2 };
 
 /** Large changes on their way to watchers: of the largest operator, some thirty copies. */
 const IN_FLIGHT_BYTES = 8 * 1024 * 1024;
@@ -173,7 +173,8 @@ async function startParts(
     catalog,
     watchers,
     frames: new FrameCache(),
-    snapshots: new Budget(SNAPSHOTS_AT_ONCE),
+    snapshots: new Budget(SNAPSHOTS_AT_ONCE.mesh),
+    adminSnapshots: new Budget(SNAPSHOTS_AT_ONCE.admin),
     inFlight: new Budget(IN_FLIGHT_BYTES, MAX_HOLD_MS),
   };
 

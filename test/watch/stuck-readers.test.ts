@@ -1,16 +1,15 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { createContextValues } from "@connectrpc/connect";
 import { ErrorReason } from "@operator-management/contract/ops/v1/common_pb.js";
 import {
   WatchOperatorsRequestSchema,
-  type WatchOperatorsResponseSchema,
+  WatchOperatorsResponseSchema,
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import { expect, test } from "vitest";
 import { opsError, reasonOf } from "../../src/rpc/errors.ts";
 import { resetStreamKey } from "../../src/rpc/reset-stream.ts";
 import { Budget } from "../../src/watch/budget.ts";
-import { adminWatchHandlers } from "../../src/watch/handlers.ts";
-
+import { adminWatchHandlers, meshWatchHandlers } from "../../src/watch/handlers.ts";
 import type { WatchSources } from "../../src/watch/watcher.ts";
 import { WATCH_LIFETIMES, Watchers, type WatchLifetimes } from "../../src/watch/watchers.ts";
 import { useFollowedStore } from "../catalog/support/followed-store.ts";
@@ -35,7 +34,7 @@ function call(
   const cancel = new AbortController();
   const values = createContextValues().set(resetStreamKey, () => (reset = true));
   const request = create(WatchOperatorsRequestSchema, init);
-  const handlers = adminWatchHandlers({ ...sources, watchers });
+  const handlers = adminWatchHandlers({ ...sources, adminSnapshots: sources.snapshots, watchers });
   const messages = handlers.watchOperators(request, { signal: cancel.signal, values } as never)[Symbol.asyncIterator]();
   return { messages, cancel, isReset: () => reset };
 }
@@ -168,4 +167,27 @@ test("a watch that waits for its place hears something every bookmark interval, 
     message: { case: "bookmark", value: { initialComplete: true } },
   });
   cancel.abort();
+});
+
+test("however many admins hold places for snapshots, the mesh has its own", async () => {
+  const { store } = followed;
+  await store.commit({ put: "a" });
+  const { catalog } = await followed.follow();
+  const adminSnapshots = new Budget(1);
+  const holder = new AbortController();
+  await adminSnapshots.take(1, holder.signal);
+  const deps = { ...watchSources(catalog), adminSnapshots, watchers: new Watchers(catalog) };
+  const request = create(WatchOperatorsRequestSchema, { initialSnapshot: true, bookmarkInterval: { seconds: 1n } });
+  const signal = holder.signal;
+  const first = async ({ watchOperators }: Pick<ReturnType<typeof meshWatchHandlers>, "watchOperators">) => {
+    for await (const reply of watchOperators(request, { signal, values: createContextValues() } as never)) {
+      const sent = toBinary(WatchOperatorsResponseSchema, create(WatchOperatorsResponseSchema, reply));
+      const { message } = fromBinary(WatchOperatorsResponseSchema, sent);
+      return message.case === "changes" ? message.value.events.length : message.case;
+    }
+    return undefined;
+  };
+  expect(await first(meshWatchHandlers(deps))).toBe(1);
+  expect(await first(adminWatchHandlers(deps))).toBe(0); // a sign of life
+  holder.abort();
 });
