@@ -14,7 +14,7 @@ import { untilAnswered, write } from "../history-checker/writers.ts";
 
 const SEEDS = 20;
 const WRITERS = 50;
-const CALLS_PER_WRITER = 6;
+const CALLS_PER_WRITER = 4;
 const WATCHERS_PER_KIND = 10;
 /** Half of a seed's time is waiting (for a process to start, for a backoff to end), so two share a machine of two cores well. */
 const SEEDS_AT_ONCE = 2;
