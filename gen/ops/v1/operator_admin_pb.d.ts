@@ -1681,7 +1681,8 @@ export declare const OperatorAdminService: GenService<{
     output: typeof WatchHealthResponseSchema;
   },
   /**
-   * Recorded changes of operational states, newest first. Errors: PAGE_TOKEN_INVALID, OPERATOR_NOT_FOUND.
+   * Recorded changes of operational states, newest first. Of a link that goes back and forth the first six returns are recorded as they
+   * happen, later ones ever more seldom (5 s to 5 min), until it has stayed for 5 minutes. Errors: PAGE_TOKEN_INVALID, OPERATOR_NOT_FOUND.
    *
    * @generated from rpc ops.v1.OperatorAdminService.ListHealthTransitions
    */
