@@ -56,7 +56,7 @@ export interface Wrappers {
 
 export async function newDataDir(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "credentials-"));
-  await copyPreparedPostgres(join(dataDir, "postgres"));
+  copyPreparedPostgres(join(dataDir, "postgres"));
   return dataDir;
 }
 

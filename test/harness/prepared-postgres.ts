@@ -1,4 +1,5 @@
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cpSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
@@ -22,16 +23,17 @@ export async function teardown(): Promise<void> {
 }
 
 /** Fills the folder, which must not exist yet, so that the service's database opens there at once. */
-export async function copyPreparedPostgres(folder: string): Promise<void> {
+export function copyPreparedPostgres(folder: string): void {
   const prepared = process.env[VARIABLE];
-  if (prepared !== undefined) await cp(prepared, folder, { recursive: true });
+  // A thousand files, for which `cp` needs five times as long.
+  if (prepared !== undefined) cpSync(prepared, folder, { recursive: true });
 }
 
 /** The embedded profile's database, migrated and empty, in a folder that goes away when it is closed. */
 export async function openPreparedDatabase(): Promise<OpenDatabase> {
   const folder = await mkdtemp(join(tmpdir(), "postgres-"));
   const path = join(folder, "postgres");
-  await copyPreparedPostgres(path);
+  copyPreparedPostgres(path);
   const database = await openEmbeddedDatabase(path);
   return {
     ...database,

@@ -143,7 +143,7 @@ function environment(options: TestServiceOptions, dataDir: string): Record<strin
 async function folder(options: TestServiceOptions): Promise<{ dataDir: string; removeDataDir: () => Promise<void> }> {
   if (options.dataDir !== undefined) return { dataDir: options.dataDir, removeDataDir: async () => {} };
   const dataDir = await mkdtemp(join(tmpdir(), "operators-"));
-  await copyPreparedPostgres(join(dataDir, "postgres"));
+  copyPreparedPostgres(join(dataDir, "postgres"));
   return { dataDir, removeDataDir: () => rm(dataDir, { recursive: true, force: true }) };
 }
 
