@@ -24,6 +24,8 @@ export class BindRecord {
       delete this.#status.lastBindStatus;
       this.#status.detail = "";
     }
+    // Nor does a refusal count that these settings were not there for: whatever the vendor minded may be put right.
+    if (bindEtag !== this.#status.bindEtag) this.#status.rejectedCredentialId = "";
     Object.assign(this.#status, { endpointId, credentialId, bindEtag });
     delete this.#status.nextAttemptTime;
     this.#enter(BindState.CONNECTING);

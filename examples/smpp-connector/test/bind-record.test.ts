@@ -39,3 +39,13 @@ test("what went wrong with another password or other settings is not said of the
   expect(status).toMatchObject({ credentialId: "credential-2", detail: "" });
   expect(status.lastBindStatus).toBeUndefined();
 });
+
+test("a refused password is named while another one is tried, but not once the settings are others", () => {
+  const record = boundRecord();
+  record.refused();
+  record.failed("refused", 0x0e);
+  record.connecting("a", "credential-2", "etag-1");
+  expect(record.status(undefined).rejectedCredentialId).toBe("credential-1");
+  record.connecting("a", "credential-2", "etag-2");
+  expect(record.status(undefined).rejectedCredentialId).toBe("");
+});
