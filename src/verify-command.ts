@@ -6,7 +6,8 @@ import type { EmbeddedConfig, PostgresConfig } from "./config.ts";
 import { openClusterDatabase } from "./db/cluster-database.ts";
 import type { Database } from "./db/db.ts";
 import { openEmbeddedDatabase } from "./db/embedded-database.ts";
-import { DataFolderLockedError, openDataFolder, type DataFolder } from "./embedded/data-folder.ts";
+import { openDataFolder, type DataFolder } from "./embedded/data-folder.ts";
+import { DataFolderLockedError } from "./embedded/folder-lock.ts";
 import { verifyHistory } from "./history/verify.ts";
 import { StartError } from "./start-error.ts";
 

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DataFolderLockedError, openDataFolder } from "../../src/embedded/data-folder.ts";
+import { openDataFolder } from "../../src/embedded/data-folder.ts";
+import { DataFolderLockedError } from "../../src/embedded/folder-lock.ts";
 
 describe("the data folder", () => {
   let path: string;
@@ -52,20 +53,39 @@ describe("the data folder", () => {
     const folder = await openDataFolder(path);
     await folder.close();
     // Process 1 runs, but it didn't start at this tick of this boot.
-    await writeFile(join(path, "lock"), "1 12345@00000000-0000-0000-0000-000000000000\n");
+    await writeFile(join(path, "lock.1"), "1 12345@00000000-0000-0000-0000-000000000000\n");
     const next = await openDataFolder(path);
-    expect(await readFile(join(path, "lock"), "utf8")).toMatch(new RegExp(`^${process.pid} `));
+    expect(await readFile(join(path, "lock.2"), "utf8")).toMatch(new RegExp(`^${process.pid} `));
+    expect(await readdir(path)).not.toContain("lock.1");
     await next.close();
   });
 
   it("lets exactly one of many starters have a dead owner's folder", async () => {
     const folder = await openDataFolder(path);
     await folder.close();
-    await writeFile(join(path, "lock"), "999999999 1@dead\n");
-    const starters = await Promise.allSettled(Array.from({ length: 8 }, () => openDataFolder(path)));
-    const winners = starters.filter((starter) => starter.status === "fulfilled");
-    expect(winners).toHaveLength(1);
-    for (const winner of winners) await winner.value.close();
+    // Each time another one is in time to see it dead.
+    for (let round = 1; round <= 100; round++) {
+      await writeFile(join(path, `lock.${round}`), "999999999 1@dead\n");
+      const starters = await Promise.allSettled(Array.from({ length: 8 }, () => openDataFolder(path)));
+      const winners = starters.filter((starter) => starter.status === "fulfilled");
+      expect(winners).toHaveLength(1);
+      for (const starter of starters) {
+        if (starter.status === "rejected") expect(starter.reason).toMatchObject({ pid: process.pid });
+      }
+      for (const winner of winners) await winner.value.close();
+    }
+  });
+
+  it("belongs to the owner of the last lock, whatever other locks there are", async () => {
+    const first = await openDataFolder(path);
+    await first.close();
+    const second = await openDataFolder(path);
+    await writeFile(join(path, "lock.1"), "999999999 1@dead\n");
+    await expect(openDataFolder(path)).rejects.toThrow(DataFolderLockedError);
+    await second.close();
+    const third = await openDataFolder(path);
+    expect(await readdir(path)).toEqual(expect.arrayContaining(["lock.3"]));
+    await third.close();
   });
 
   it("refuses an admin token that is empty, saying what to do", async () => {
