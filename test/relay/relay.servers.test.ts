@@ -107,18 +107,20 @@ test.each<[string, (manager: Manager) => Promise<unknown>]>([
   await using two = await startRelayPod({ nats, url, ignoresLock: true });
   await using consumer = await startConsumer(nats, one.database.db);
   let writing = true;
+  const has = async (messages: number): Promise<boolean> => (await one.bus.lastSequence(STREAM, forever())) >= messages;
   const harms = (async () => {
     let count = 0;
     for (; writing; await setTimeout(400)) {
-      await until("the stream is there", async () => (await one.bus.lastSequence(STREAM, forever())) > 20);
+      await until("there is something to harm", async () => !writing || (await has(20)));
       if (writing) await asAdmin(nats, harm);
       count++;
     }
     return count;
   })();
   const revisions = await writeStorm(one.store, 6).finally(() => (writing = false));
-  await asAdmin(nats, harm);
   const count = (await harms) + 1;
+  await until("there is something to harm once more", () => has(1)); // a stream that is gone can't be deleted
+  await asAdmin(nats, harm);
   await told(one.bus, one.database.db);
   await consumer.heard(one.database.db);
   const resets = one.relay.resets + two.relay.resets;
