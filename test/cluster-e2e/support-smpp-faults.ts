@@ -50,7 +50,7 @@ export const FAULTS: readonly Fault[] = [
     connector: 0,
     connection: {
       timers: {
-        bind: { seconds: 1n },
+        bind: { seconds: 2n },
         enquireLink: { seconds: 5n },
         enquireLinkResponse: { seconds: 1n },
         missed: 3,
@@ -64,10 +64,16 @@ export const FAULTS: readonly Fault[] = [
   {
     id: "slot-busy",
     connector: 1,
-    account: { maxBinds: 1, behaviour: { binds: { hold: 600 } } },
-    strike: ({ smsc }) => smsc.disconnect("slot-busy", { dead: true }),
+    account: { maxBinds: 1 },
+    strike: ({ smsc }) => {
+      smsc.behave("slot-busy", { binds: { hold: 600 } });
+      smsc.disconnect("slot-busy", { dead: true });
+    },
     looks: "DOWN: SLOT_BUSY, NO_BIND",
-    mend: ({ smsc }) => smsc.releaseHeld("slot-busy"),
+    mend: ({ smsc }) => {
+      smsc.behave("slot-busy", { binds: null });
+      smsc.releaseHeld("slot-busy");
+    },
     recorded: "DOWN: NO_BIND", // before the vendor refused the next try
   },
   {
@@ -93,7 +99,7 @@ export const FAULTS: readonly Fault[] = [
     // The first of its two binds is tried at the new port; the other one stays as it is until that has worked.
     id: "moved",
     connector: 1,
-    connection: { binds: [{ role: TRX, count: 2 }] },
+    connection: { binds: [{ role: TRX, count: 2 }], timers: { bind: { seconds: 2n } } },
     strike: async ({ admin, ports: { usual, other }, account }) => {
       await until("both binds are up", () => account("moved").sessions.length === 2);
       await admin(1).updateOperator({

@@ -120,7 +120,6 @@ function operatorOf(plan: LinkPlan, port: number): Init<MessageInitShape<typeof 
         systemId: plan.id,
         endpoints: { vendor: { host: "127.0.0.1", port } },
         throughput: { maxSegmentsPerSecond: 1 },
-        timers: { bind: second },
         reconnect: { initial: second, max: second, jitterPercent: 0 },
         nodeSelector: { connector: `connector-${plan.connector}` },
         coverage: [{ kind: { case: "mccmnc", value: "26201" } }],
