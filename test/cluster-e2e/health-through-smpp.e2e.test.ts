@@ -60,7 +60,7 @@ describe("the health of links to vendors", () => {
     stage = await startSmppStage(cluster);
     sightings = watchSightings(cluster);
     for (const plan of [...REFUSED, OUTAGE, STEADY, ...FAULTS]) await stage.enable(plan);
-  });
+  }, LONG_MS);
   afterAll(async () => {
     await sightings?.[Symbol.asyncDispose]();
     await stage?.[Symbol.asyncDispose]();
