@@ -1,4 +1,4 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { equals, fromBinary } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { HealthTransitionSchema, type HealthTransition } from "@operator-management/contract/ops/v1/health_pb.js";
 import type { BusMessage } from "../backends/bus/bus.ts";
@@ -36,6 +36,9 @@ export class RecordedStates {
     const key = linkKey(link);
     const known = this.#links.get(key);
     if (known !== undefined && state.sequence <= known.sequence && state.time <= known.time) return false;
+    // It may come back over the bus before its publisher hears that it is kept. (A stream that is made anew uses its sequence for another one.)
+    if (known?.sequence === state.sequence && equals(HealthTransitionSchema, known.transition, state.transition))
+      return false;
     const reversed =
       known !== undefined &&
       state.transition.to === known.transition.from &&
