@@ -14,7 +14,7 @@ const INTERVAL_MS = 30_000;
 /** By the health policy's default. */
 const UNKNOWN_AFTER_MS = 3 * INTERVAL_MS;
 
-/** The links, in the order of their priorities; observed they would be ranked otherwise. */
+/** The links, in the order of their priorities, to which that of their ids is opposite; observed they would be ranked otherwise. */
 const LINKS: readonly { readonly state: string; readonly says: Omit<Saying, "node"> }[] = [
   { state: "DOWN", says: { bind: "failed" } },
   { state: "DEGRADED", says: { bind: "bound", errors: 50 } },
@@ -31,8 +31,9 @@ describe("while the bus is off", () => {
   let cluster: Cluster;
   let bus: HealthBus;
   let links: HealthLink[];
-  const ids = LINKS.map((_, index) => `link-${index}`);
-  const observed = Object.fromEntries(LINKS.map(({ state }, index) => [`link-${index}`, state]));
+  const idOf = (index: number): string => `link-${LINKS.length - index}`;
+  const ids = LINKS.map((_, index) => idOf(index));
+  const observed = Object.fromEntries(LINKS.map(({ state }, index) => [idOf(index), state]));
   const unknown = Object.fromEntries(ids.map((id) => [id, "UNKNOWN"]));
 
   beforeAll(async () => {
@@ -75,7 +76,7 @@ describe("while the bus is off", () => {
     for (const pod of pods) {
       const routes = await routesAt(pod);
       expect(routes, "what is observed counts").not.toEqual(ids);
-      expect(routes).not.toContain("link-0");
+      expect(routes).not.toContain(idOf(0));
     }
     await using mirror = openMirror(redis);
     await report();
