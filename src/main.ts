@@ -1,4 +1,5 @@
 import { setDefaultHighWaterMark } from "node:stream";
+import type { Logger } from "pino";
 import { runCommand } from "./commands.ts";
 import { ConfigError, parseConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
@@ -7,6 +8,9 @@ import { startService, type RunningService } from "./service.ts";
 
 /** How long shutdown waits for calls in flight, in milliseconds. */
 const GRACE_MS = 10_000;
+
+/** How long the process may take to end once all is closed, in milliseconds. */
+const LINGER_MS = 2_000;
 
 /** Signals that follow the first one this closely are the same wish, in milliseconds. */
 const SAME_SIGNAL_MS = 500;
@@ -52,6 +56,15 @@ async function main(): Promise<void> {
     process.off("SIGTERM", onSignal);
   }
   logger.info("stopped");
+  exitSoon(logger);
+}
+
+/** Nothing is open any more, so the process ends by itself. If that is wrong, it says so, and doesn't stay until somebody kills it. */
+function exitSoon(logger: Logger): void {
+  setTimeout(() => {
+    logger.error({ resources: process.getActiveResourcesInfo() }, "something is still open: ending all the same");
+    process.exit(0);
+  }, LINGER_MS).unref();
 }
 
 main().catch((error: unknown) => {
