@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { CacheUnavailableError, type Cache } from "../../src/backends/cache/cache.ts";
 import { RedisCache } from "../../src/backends/cache/redis-cache.ts";
 import { ClosingStack } from "../../src/closing-stack.ts";
@@ -100,6 +103,29 @@ describe("a Redis Cluster", () => {
     await until("it answers", answers(cache, at));
     expect(cache.connected).toBe(true);
   });
+
+  test(
+    "closed while it looks for the cluster's nodes, it leaves nothing behind: the process ends",
+    { timeout: 40_000 },
+    async () => {
+      const child = fork(join(import.meta.dirname, "redis-closing-child.ts"), {
+        execPath: process.execPath,
+        execArgv: ["--conditions=source"],
+        env: { NODES: redis.servers.join(","), PASSWORD: password },
+      });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      await once(child, "message");
+      const exited = once(child, "exit");
+      for (const { server } of redis.nodes) server.pause();
+      try {
+        child.send("close");
+        const [code] = (await exited) as [number | null];
+        expect(code).toBe(0);
+      } finally {
+        for (const { server } of redis.nodes) server.resume();
+      }
+    },
+  );
 
   test("all of it killed, it answers once it runs again", async () => {
     const cache = openCache();

@@ -95,8 +95,6 @@ export class RedisCache implements Cache {
       lazyConnect: true,
       enableOfflineQueue: false,
       slotsRefreshTimeout: CONNECT_DEADLINE_MS,
-      // A master that froze closes no connection and moves no key: nothing else tells that its replica took over.
-      slotsRefreshInterval: SLOTS_REFRESH_MS,
       // One attempt at all nodes; the next is ours, with the password of then.
       clusterRetryStrategy: () => null,
       redisOptions: {
@@ -123,6 +121,7 @@ export class RedisCache implements Cache {
       if (isRefusal(refused)) password.forget();
       throw refused ?? error;
     }
+    refreshSlots(client);
     if (this.#closed) client.disconnect();
     this.#client = client;
     return client;
@@ -143,6 +142,16 @@ export class RedisCache implements Cache {
     if (failing) this.#options.logger.warn({ err: error }, "Redis does not answer: reports are not mirrored");
     else this.#options.logger.info("Redis answers again");
   }
+}
+
+/**
+ * Lets the client look for the cluster's nodes again and again, until it ends: a master that froze closes no connection and moves no key, so
+ * nothing else tells that its replica took over. The client's own `slotsRefreshInterval` never ends when it is disconnected in the
+ * middle of a look (ioredis 6.0.0), and keeps the process from ending.
+ */
+function refreshSlots(client: Cluster): void {
+  const timer = setInterval(() => client.refreshSlotsCache(), SLOTS_REFRESH_MS);
+  client.once("end", () => clearInterval(timer));
 }
 
 function addressOf(node: string): { host: string; port: number } {
