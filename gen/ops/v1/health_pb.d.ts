@@ -131,7 +131,8 @@ export declare type BindStatus = Message<"ops.v1.BindStatus"> & {
 
   /**
    * Id of the credential version that the vendor refused last (class AUTH) and has not accepted since; empty: none. Tells of a refused
-   * pending version also when the bind is bound with the other one by now.
+   * pending version also when the bind is bound with the other one by now. It is said of the settings that bind_etag names: once those are
+   * others, e.g. after a change of system_type, it is empty until the vendor has refused it under them.
    *
    * @generated from field: string rejected_credential_id = 24;
    */
