@@ -27,8 +27,3 @@ export async function lastStored({ manager }: NatsSession, stream: StreamName): 
     throw error;
   }
 }
-
-/** The sequence of the stream's last message, as its leader knows it; 0 when it is empty. @throws NatsError */
-export async function endOf(session: NatsSession, stream: StreamName): Promise<number> {
-  return (await lastStored(session, stream))?.sequence ?? 0;
-}

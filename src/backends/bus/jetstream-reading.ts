@@ -1,7 +1,7 @@
 import { unlessAborted } from "../unless-aborted.ts";
 import { BusUnavailableError, type BusMessage, type StreamName } from "./bus.ts";
 import { delivery } from "./delivery.ts";
-import { endOf } from "./jetstream-message.ts";
+import { lastStored } from "./jetstream-message.ts";
 import { makeReader } from "./jetstream-reader.ts";
 import type { NatsSession } from "./nats-session.ts";
 import { pull, REQUEST_TIMEOUT } from "./pull.ts";
@@ -90,6 +90,9 @@ export async function readOn(session: NatsSession, stream: StreamName, options: 
     void reader.remove();
   }
 }
+
+const endOf = async (session: NatsSession, stream: StreamName): Promise<number> =>
+  (await lastStored(session, stream))?.sequence ?? 0;
 
 const unavailable = (stream: StreamName, why: string): BusUnavailableError =>
   new BusUnavailableError(`follow ${stream}: ${why}`);
