@@ -25,9 +25,10 @@ export function followContract(bus: () => Bus): void {
     await following.caughtUp;
     expect(got).toEqual(["3", "4", "5"]);
     const live = Array.from({ length: 300 }, (_, index) => `live ${index}`);
-    for (const body of live) await state("a", body);
-    await until("they came", () => got.length >= 303);
-    expect(got.slice(3)).toEqual(live);
+    for (const [index, body] of live.entries()) await state(`live-${index}`, body);
+    // A reading that has to begin anew (a reader that its own node doesn't know yet) tells what it had told, too.
+    await until("they came", () => new Set(got).size >= 303);
+    expect([...new Set(got)]).toEqual(["3", "4", "5", ...live]);
     await following.close();
   });
 
@@ -39,10 +40,10 @@ export function followContract(bus: () => Bus): void {
     await Promise.all(followings.map(({ caughtUp }) => caughtUp));
     await bus().publish("ops.health.v1.uid.main.node-2", new Uint8Array(), { headers: { A: "b" }, signal });
     for (const list of got) {
-      await until("the second came", () => list.length === 2);
-      expect(list.map(text)).toEqual(["1", ""]);
+      await until("the second came", () => list.some((message) => text(message) === ""));
+      expect(new Set(list.map(text))).toEqual(new Set(["1", ""]));
       expect(list[0]).toMatchObject({ subject: "ops.health.v1.uid.main.node-1", sequence, headers: {} });
-      expect(list[1]).toMatchObject({ headers: { A: "b" } });
+      expect(list.at(-1)).toMatchObject({ headers: { A: "b" } });
       expect(Date.now() - list[0]!.time.getTime()).toBeLessThan(60_000);
     }
     await Promise.all(followings.map((following) => following.close()));
@@ -53,7 +54,7 @@ export function followContract(bus: () => Bus): void {
     const following = bus().follow("OPS_STATE", (message) => void got.push(text(message)));
     await following.caughtUp;
     await state("a", "1");
-    await until("it came", () => got.length === 1);
+    await until("it came", () => got.includes("1"));
     await following.close();
   });
 
@@ -64,9 +65,9 @@ export function followContract(bus: () => Bus): void {
       throw new Error("not for me");
     });
     await following.caughtUp;
-    for (const body of ["1", "2", "3"]) await state("a", body);
-    await until("all came", () => got.length === 3);
-    expect(got).toEqual(["1", "2", "3"]);
+    for (const body of ["1", "2", "3"]) await state(`link-${body}`, body);
+    await until("all came", () => new Set(got).size === 3);
+    expect([...new Set(got)]).toEqual(["1", "2", "3"]);
     await following.close();
   });
 
