@@ -1,7 +1,9 @@
-import { nanos, RetentionPolicy } from "nats";
+import { connect, nanos, RetentionPolicy } from "nats";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Bus } from "../../src/backends/bus/bus.ts";
 import type { JetStreamBusOptions } from "../../src/backends/bus/jetstream-bus.ts";
+import { makeReader } from "../../src/backends/bus/jetstream-reader.ts";
+import { natsSession } from "../../src/backends/bus/nats-session.ts";
 import { startNats, type Nats } from "../cluster/nats.ts";
 import { until } from "../cluster/until.ts";
 import { bytes } from "./message-text.ts";
@@ -137,4 +139,29 @@ test("closing ends it while it is still trying", async () => {
   await consumption.close();
   await bus.close();
   await expect(bus.lastSequence("OPS_CONFIG", signal)).rejects.toThrow("not connected");
+});
+
+test("a new reader that the servers don't know yet is asked again; one that has answered and is gone is not", async () => {
+  const bus = open();
+  await connected(bus);
+  await bus.publish("ops.config.v1.operator.acme", bytes("1"), { signal });
+  const connection = await connect({ servers: [...nats.servers], user: nats.user, pass: nats.password });
+  try {
+    const session = await natsSession(connection);
+    const { consumers } = session.manager;
+    const reader = await makeReader(session, "OPS_CONFIG");
+    const [made] = await consumers.list("OPS_CONFIG").next();
+    if (made === undefined) throw new Error("no reader");
+    const got: string[] = [];
+    const pull = () => reader.pull({ batch: 1, waitMs: 0 }, (message) => void got.push(message.string()), signal);
+    await consumers.delete("OPS_CONFIG", made.name);
+    const pulled = pull(); // asked before it is there again, as on one connection all is done in turn
+    await consumers.add("OPS_CONFIG", { ...made.config, name: made.name });
+    expect(await pulled).toBeUndefined();
+    expect(got).toEqual(["1"]);
+    await consumers.delete("OPS_CONFIG", made.name);
+    expect(await pull()).toMatchObject({ code: 503 });
+  } finally {
+    await connection.close();
+  }
 });

@@ -4,7 +4,7 @@ import { delivery } from "./delivery.ts";
 import { lastStored } from "./jetstream-message.ts";
 import { makeReader } from "./jetstream-reader.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { pull, REQUEST_TIMEOUT } from "./pull.ts";
+import { REQUEST_TIMEOUT } from "./pull.ts";
 
 const BATCH = 256;
 /** The server answers after this time at the latest, so that its silence is noticed. */
@@ -57,13 +57,12 @@ export async function readOn(session: NatsSession, stream: StreamName, options: 
     messages?.forEach(take);
     caughtUp();
   };
-  const request = { stream, consumer: reader.name, batch: BATCH, waitMs: PULL_WAIT_MS };
+  const request = { batch: BATCH, waitMs: PULL_WAIT_MS };
   try {
     moveTo(0);
     for (let waits = 1; ; waits++) {
       const before = received;
-      const status = await pull(
-        session.connection,
+      const status = await reader.pull(
         request,
         (one) => {
           if (either.aborted) return;
