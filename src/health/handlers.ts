@@ -7,7 +7,7 @@ import type {
 } from "@operator-management/contract/ops/v1/operator_service_pb.js";
 import type { Catalog } from "../catalog/catalog.ts";
 import { overseen } from "../watch/overseen.ts";
-import type { Watchers } from "../watch/watchers.ts";
+import type { OpenWatch, Watchers } from "../watch/watchers.ts";
 import { getHealth } from "./read-handlers.ts";
 import type { HealthTracker } from "./tracker.ts";
 import { watchHealth } from "./watch.ts";
@@ -45,8 +45,9 @@ function messages(
   request: WatchHealthRequest,
   context: Pick<HandlerContext, "signal" | "values">,
 ): AsyncIterable<WatchHealthResponse> {
-  return overseen(deps.watchers, context, (open) => {
+  const watch = (open: OpenWatch): AsyncIterable<WatchHealthResponse> => {
     open.progress.inSnapshot = true; // from first to last: a reader that takes nothing for a while loses its place
     return watchHealth(deps, request, open.signal);
-  });
+  };
+  return overseen(deps.watchers, context, watch, (message) => message);
 }

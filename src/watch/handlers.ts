@@ -12,7 +12,7 @@ import { overseen } from "./overseen.ts";
 import type { WatchFrame } from "./watch-frame.ts";
 import { parseWatchQuery } from "./watch-start.ts";
 import { watch, type WatchSources } from "./watcher.ts";
-import type { Watchers } from "./watchers.ts";
+import type { OpenWatch, Watchers } from "./watchers.ts";
 
 /** What watches need; the same for admins and the mesh, so that both share frames. */
 export interface WatchDeps extends WatchSources {
@@ -35,14 +35,13 @@ export function meshWatchHandlers(
   return { watchOperators: (request, context) => messages(deps, request, context, messageOf) };
 }
 
-async function* messages(
+function messages(
   deps: Omit<WatchDeps, "adminSnapshots">,
   request: WatchOperatorsRequest,
   context: Pick<HandlerContext, "signal" | "values">,
   messageOf: (frame: WatchFrame) => WatchOperatorsResponse,
-): AsyncGenerator<WatchOperatorsResponse, void, undefined> {
+): AsyncIterable<WatchOperatorsResponse> {
   const query = parseWatchQuery(request, deps.catalog);
-  yield* overseen(deps.watchers, context, async function* (open) {
-    for await (const frame of watch(deps, query, open.progress, open.signal)) yield messageOf(frame);
-  });
+  const frames = (open: OpenWatch) => watch(deps, query, open.progress, open.signal);
+  return overseen(deps.watchers, context, frames, messageOf);
 }

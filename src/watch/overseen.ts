@@ -3,17 +3,18 @@ import { resetStreamKey } from "../rpc/reset-stream.ts";
 import type { OpenWatch, Watchers } from "./watchers.ts";
 
 /** The messages of a watch that is registered from its first to its last, so that it ends when it must, whatever its reader does. */
-export async function* overseen<Message>(
+export async function* overseen<Frame, Message>(
   watchers: Watchers,
   context: Pick<HandlerContext, "signal" | "values">,
-  watch: (open: OpenWatch) => AsyncIterable<Message>,
+  watch: (open: OpenWatch) => AsyncIterable<Frame>,
+  messageOf: (frame: Frame) => Message,
 ): AsyncGenerator<Message, void, undefined> {
   const open = watchers.open(context.signal, context.values.get(resetStreamKey));
   let ending: unknown;
   try {
-    for await (const message of watch(open)) {
+    for await (const frame of watch(open)) {
       open.handingOver();
-      yield message;
+      yield messageOf(frame);
       open.handedOver();
     }
   } catch (error) {
