@@ -53,8 +53,17 @@ export class AuthBudget {
 
   /** When the next try is allowed, in milliseconds; not later than now: at once; Infinity: never. */
   nextTry(key: string, limit: TryLimit = "BUDGET"): number {
-    const attempts = this.#current(key);
-    return this.#nextTry(attempts, limit);
+    const { proven, spent, lastTry, refused, rejections, open } = this.#current(key);
+    const openEnds = open.map((time) => time + TRY_LASTS_MS);
+    // It may have been changed at the vendor since, where all binds of a connection then fail at once.
+    if (proven) return open.length < TRIES_PER_WINDOW ? 0 : Math.min(...openEnds);
+    if (limit === "ONCE") return refused ? Infinity : Math.max(0, ...openEnds);
+    if (limit === "SPACED") return Math.max(0, ...rejections.map((time) => time + SPACED_MS), ...openEnds);
+    if (spent) return Math.max(lastTry + PROBE_INTERVAL_MS, ...openEnds);
+    // Every open try may yet be refused, so it counts as if it were.
+    // Not the clock's word: it may go on between two readings, and the try would be refused for a millisecond.
+    if (rejections.length + open.length < TRIES_PER_WINDOW) return 0;
+    return Math.min(...rejections.map((time) => time + WINDOW_MS), ...openEnds);
   }
 
   /** Forgets the key's refusals: somebody has seen to it. Tries that are under way still count. */
@@ -94,19 +103,6 @@ export class AuthBudget {
     known.open = known.open.filter((time) => now - time < TRY_LASTS_MS);
     if (!known.spent) known.rejections = known.rejections.filter((time) => now - time < WINDOW_MS);
     return known;
-  }
-
-  #nextTry({ proven, spent, lastTry, refused, rejections, open }: Attempts, limit: TryLimit): number {
-    const openEnds = open.map((time) => time + TRY_LASTS_MS);
-    // It may have been changed at the vendor since, where all binds of a connection then fail at once.
-    if (proven) return open.length < TRIES_PER_WINDOW ? 0 : Math.min(...openEnds);
-    if (limit === "ONCE") return refused ? Infinity : Math.max(0, ...openEnds);
-    if (limit === "SPACED") return Math.max(0, ...rejections.map((time) => time + SPACED_MS), ...openEnds);
-    if (spent) return Math.max(lastTry + PROBE_INTERVAL_MS, ...openEnds);
-    // Every open try may yet be refused, so it counts as if it were.
-    // Not the clock's word: it may go on between two readings, and the try would be refused for a millisecond.
-    if (rejections.length + open.length < TRIES_PER_WINDOW) return 0;
-    return Math.min(...rejections.map((time) => time + WINDOW_MS), ...openEnds);
   }
 }
 

@@ -27,7 +27,7 @@ export function parseListQuery(method: string, request: ListOperatorsRequest): L
   return {
     filter,
     order,
-    pageSize: pageSizeOf(request),
+    pageSize: pageSizeOf(request.pageSize),
     from: place && continuation(place, order),
     argumentsHash,
   };

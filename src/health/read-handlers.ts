@@ -45,7 +45,7 @@ export function getHealth(
     const { entries, notFound } = wanted(catalog, operatorIds);
     const page = pageOf(deps, entries, {
       after,
-      size: Math.min(pageSizeOf(request), includeObservers ? MOST_WITH_OBSERVERS : Infinity),
+      size: Math.min(pageSizeOf(request.pageSize), includeObservers ? MOST_WITH_OBSERVERS : Infinity),
       includeObservers,
     });
     return create(GetHealthResponseSchema, {

@@ -48,7 +48,7 @@ export class ReportMirror {
 
   /**
    * The copies of these operators' reports, of each node the latest first, as far as the cache answers until the signal aborts: where one of its
-   * servers is away, the others' copies are worth having. Never rejects.
+   * servers is away, the others' copies are worth having. A cache that doesn't answer is no error.
    */
   async load(operatorUids: readonly string[], take: (message: BusMessage) => void, signal: AbortSignal): Promise<void> {
     await mapConcurrently(operatorUids, AT_ONCE, async (operatorUid) => {

@@ -22,7 +22,7 @@ export function transitionsHandler({
     async listHealthTransitions({ operatorId, connectionId, startTime, endTime, pageSize, pageToken }) {
       const hash = hashArguments("ListHealthTransitions", operatorId, connectionId, text(startTime), text(endTime));
       const after = placeOf(decodePageToken(pageToken, hash, 3));
-      const size = pageSizeOf({ pageSize });
+      const size = pageSizeOf(pageSize);
       const query = { operatorId, connectionId, startTime, endTime, after, limit: size + 1 };
       const rows = await read(database, (tx) => selectTransitions(tx, query));
       const page = rows.slice(0, size);

@@ -41,7 +41,7 @@ export function revisionHandlers(deps: RevisionDeps): Pick<ServiceImpl<typeof Op
           ? freshnessOf(consistency, await readAt(catalog, consistency, "fully_consistent", signal))
           : { atLeast: from.first, orOlder: false };
       if (from !== undefined) await catalog.waitFor(from.first, signal);
-      const size = pageSizeOf({ pageSize });
+      const size = pageSizeOf(pageSize);
       const read = await readSnapshot(deps, freshness, async ({ tx, position }) => {
         const uid = await findUid(tx, operatorId);
         return uid === undefined ? undefined : listRevisions(tx, uid, from?.start ?? position.revision, size);

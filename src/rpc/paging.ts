@@ -4,6 +4,6 @@ export const MAX_REPLY_BYTES = 3 * 1024 * 1024;
 const DEFAULT_PAGE_SIZE = 50;
 
 /** How many items a page has: as many as asked for, and 0 asks for the default. The contract limits what may be asked for. */
-export function pageSizeOf({ pageSize }: { readonly pageSize: number }): number {
-  return pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
+export function pageSizeOf(asked: number): number {
+  return asked === 0 ? DEFAULT_PAGE_SIZE : asked;
 }
