@@ -159,4 +159,11 @@ describe("the embedded profile", () => {
     expect(metrics).toMatch(/^ops_build_info\{version="\d+\.\d+\.\d+",node="v22[^"]*",profile="embedded"\} 1$/m);
     expect(metrics).toMatch(/^ops_catalog_revision 0$/m);
   });
+
+  it("ends once it is stopped, although something is still open, and says what", async () => {
+    const env = { NODE_OPTIONS: "--import=data:text/javascript,setInterval(()=>{},60000)" };
+    await using service = await spawnService({ env });
+    await expect(service.close()).rejects.toThrow(/did not end by itself: .*"resources":\[.*"Timeout"/);
+    expect(service.process.exitCode).toBe(0);
+  });
 });

@@ -88,7 +88,7 @@ export async function spawnService(options: TestServiceOptions = {}): Promise<Sp
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = child.pid === undefined ? () => {} : reapedProcess(child.pid);
-  const exited = once(child, "exit").then(ended);
+  const exited = once(child, "close").then(ended);
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
   const logLines: string[] = [];
   let stderr = "";
@@ -123,7 +123,11 @@ export async function spawnService(options: TestServiceOptions = {}): Promise<Sp
     logLines,
     process: child,
     kill: () => end("SIGKILL"),
-    close: () => end("SIGTERM"),
+    close: async () => {
+      await end("SIGTERM");
+      const left = logLines.find((line) => line.includes("something is still open"));
+      if (left !== undefined) throw new Error(`${name} did not end by itself: ${left}`);
+    },
     [Symbol.asyncDispose]: async () => {
       if (isRunning()) await end("SIGKILL");
       await removeDataDir();
