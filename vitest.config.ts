@@ -47,6 +47,7 @@ export default defineConfig({
           include: full,
           exclude: ignored,
           setupFiles: ["test/cluster/vitest-setup.ts"],
+          globalSetup: ["test/harness/prepared-postgres.ts"],
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
           testTimeout: 300_000,

@@ -1,10 +1,11 @@
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { spawnService, type SpawnedService } from "../harness/service.ts";
 import { freePort } from "../harness/free-port.ts";
+import { copyPreparedPostgres } from "../harness/prepared-postgres.ts";
+import { spawnService, type SpawnedService } from "../harness/service.ts";
 import { randomOf } from "../history-checker/random.ts";
 import { readTruth } from "../history-checker/read-truth.ts";
 import { turns } from "../history-checker/turns.ts";
@@ -27,11 +28,8 @@ const SHARED = ["shared-a", "shared-b", "shared-c", "shared-d"];
 describe("fifty writers against twenty watchers, with cuts, stuck readers and kill -9", () => {
   const inTurn = turns(SEEDS_AT_ONCE);
   let folder = "";
-  // Making an empty database takes longer than anything a seed does with it: it is made once and copied.
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "operators-"));
-    const service = await spawnService({ dataDir: join(folder, "empty") });
-    await service.close();
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -45,7 +43,7 @@ describe("fifty writers against twenty watchers, with cuts, stuck readers and ki
 async function breakNoGuarantee(seed: number, folder: string): Promise<void> {
   const random = randomOf(seed);
   const dataDir = join(folder, `seed-${seed}`);
-  await cp(join(folder, "empty"), dataDir, { recursive: true });
+  copyPreparedPostgres(join(dataDir, "postgres"));
   const ports = { dataDir, port: await freePort(), metricsPort: await freePort() };
   await using first = await spawnService(ports);
   let service: SpawnedService = first;
